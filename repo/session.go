@@ -1,0 +1,312 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/firnstore/firn/chunk"
+	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/pack"
+	"github.com/firnstore/firn/tier"
+)
+
+// Ops are the operations of one commit, beside the packs that its session finished.
+type Ops struct {
+	Buckets        []string
+	Versions       []index.Version
+	Removals       []index.Removal
+	BucketsRemoved []string
+	Rows           []index.Row
+	Admitted       []index.Certificate
+	Revoked        []index.WriterKey
+
+	// Prepare, when set, is called with every earlier commit folded, and again each
+	// time that another writer came first. It may change the operations. Its error
+	// refuses the commit.
+	Prepare func(*Ops) error
+}
+
+// maxTries bounds how often a commit makes way for those of others.
+const maxTries = 1000
+
+// Session is one writer's stretch of work. It is safe for concurrent use.
+type Session struct {
+	r       *Repository
+	id      pack.Session
+	counter atomic.Uint32
+
+	mu      sync.Mutex
+	done    []finished // packs that are durable and in no commit yet
+	doneLen int64      // their sealed bytes
+	doneN   int        // the bytes of their directories
+	relied  map[index.PackNum]struct{}
+	sealed  bool
+	dropped bool // a pack was dropped since relied was last checked
+
+	added  atomic.Int64 // sealed bytes of finished packs
+	claims [claimShards]claimShard
+}
+
+// finished is a pack that a commit may announce.
+type finished struct {
+	record index.PackRecord
+	blob   []byte // its bytes, when it is small enough to travel in the commit
+}
+
+// Begin opens a session, durably. One process has at most one at a time.
+func (r *Repository) Begin(ctx context.Context) (*Session, error) {
+	id, err := newSession(r.opt.Rand)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{r: r, id: id, relied: map[index.PackNum]struct{}{}}
+	for i := range s.claims {
+		s.claims[i].ids = map[chunk.ID]struct{}{}
+	}
+	r.logMu.Lock()
+	defer r.logMu.Unlock()
+	if r.session != nil {
+		panic("repo: Begin while a session is open")
+	}
+	if err := r.commit(ctx, s, index.Begin, &Ops{}, nil); err != nil {
+		return nil, fmt.Errorf("begin session: %w", err)
+	}
+	r.session = s
+	return s, nil
+}
+
+// ID of the session.
+func (s *Session) ID() pack.Session { return s.id }
+
+// Added is how many sealed bytes the finished packs of the session have.
+func (s *Session) Added() int64 { return s.added.Load() }
+
+// Commit makes ops durable, and every pack finished before the call with them. When
+// it returns nil they are; when it fails they are not, except for errors of the
+// store, after which nobody can know (but see invariant 6).
+func (s *Session) Commit(ctx context.Context, ops Ops) error { return s.commit(ctx, 0, &ops) }
+
+// End is Commit that also ends the session. After an error that is not final, it may
+// be called again.
+func (s *Session) End(ctx context.Context, ops Ops) error {
+	if err := s.commit(ctx, index.End, &ops); err != nil {
+		return err
+	}
+	s.r.logMu.Lock()
+	s.r.session = nil
+	s.r.logMu.Unlock()
+	if err := s.r.Checkpoint(ctx, false); err != nil {
+		s.r.opt.Warn(fmt.Sprintf("no checkpoint was written: %v", err)) // the log has everything
+	}
+	return nil
+}
+
+// Abandon ends the session after a failure. Packs that are durable stay for the next
+// session to find.
+func (s *Session) Abandon(ctx context.Context) error {
+	err := s.End(ctx, Ops{})
+	s.r.logMu.Lock()
+	s.r.session = nil
+	s.r.logMu.Unlock()
+	return err
+}
+
+func (s *Session) commit(ctx context.Context, step index.Step, ops *Ops) error {
+	s.r.logMu.Lock()
+	defer s.r.logMu.Unlock()
+	s.mu.Lock()
+	packs := s.done
+	s.done, s.doneLen, s.doneN = nil, 0, 0
+	s.mu.Unlock()
+	if err := s.r.commit(ctx, s, step, ops, packs); err != nil {
+		s.mu.Lock()
+		s.done = append(packs, s.done...)
+		s.mu.Unlock()
+		return err
+	}
+	s.unclaim(packs)
+	return nil
+}
+
+// commit creates the next commit of the log. r.logMu is held.
+func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, ops *Ops, packs []finished) error {
+	for range maxTries {
+		seq, head, err := r.follow(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.mayCommit(step); err != nil {
+			return err
+		}
+		if ops.Prepare != nil {
+			if err := ops.Prepare(ops); err != nil {
+				return err
+			}
+		}
+		c, err := r.build(s, step, ops, packs)
+		if err != nil {
+			return err
+		}
+		c.Header.Seq, c.Header.Prev = seq+1, head
+		won, err := r.create(ctx, c)
+		if err != nil {
+			return err
+		}
+		if won {
+			return r.fold([]*index.Commit{c})
+		}
+	}
+	return fmt.Errorf("commit after %d tries: %w", maxTries, ErrBusy)
+}
+
+func (r *Repository) build(s *Session, step index.Step, ops *Ops, packs []finished) (*index.Commit, error) {
+	c := &index.Commit{
+		Header: index.Header{
+			Session: s.id, Step: step, Time: r.opt.Now().UnixNano(),
+			Admitted: ops.Admitted, Revoked: ops.Revoked,
+		},
+		Body: index.Body{
+			Buckets: ops.Buckets, Versions: ops.Versions, Removals: ops.Removals,
+			BucketsRemoved: ops.BucketsRemoved, Rows: ops.Rows,
+		},
+	}
+	if _, err := io.ReadFull(r.opt.Rand, c.Header.Nonce[:]); err != nil {
+		return nil, fmt.Errorf("read randomness: %w", err)
+	}
+	for i := range packs {
+		c.Body.Packs = append(c.Body.Packs, packs[i].record)
+		if packs[i].blob != nil {
+			c.Header.Embedded = append(c.Header.Embedded, index.Embedded{Pack: packs[i].record.ID})
+			c.Blobs = append(c.Blobs, packs[i].blob)
+		}
+	}
+	return c, nil
+}
+
+// create writes the commit file if its place is free. An error of the store may hide
+// that it was written: then the nonce tells (invariant 6).
+func (r *Repository) create(ctx context.Context, c *index.Commit) (won bool, err error) {
+	file, err := c.Seal(r.ring.signer, r.ring.metaRcpt)
+	if err != nil {
+		return false, err
+	}
+	name := index.CommitName(c.Header.Seq)
+	err = tier.Put(ctx, r.store, name, file)
+	if err == nil {
+		return true, nil
+	}
+	there, readErr := r.readCommit(context.WithoutCancel(ctx), c.Header.Seq)
+	switch {
+	case readErr == nil && there.Header.Nonce == c.Header.Nonce:
+		return true, nil
+	case readErr == nil && errors.Is(err, tier.ErrExist):
+		return false, nil
+	}
+	return false, fmt.Errorf("write %s: %w", name, err)
+}
+
+// observe notes what a folded commit means for the session.
+func (s *Session) observe(h *index.Header) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range h.Seals {
+		s.sealed = s.sealed || id == s.id
+	}
+	s.dropped = s.dropped || len(h.Dropped) > 0
+}
+
+// mayCommit refuses to commit for a sealed session, or one that relies on a pack that
+// is gone (invariant 5).
+func (s *Session) mayCommit(step index.Step) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sealed {
+		return ErrSealed
+	}
+	if !s.dropped {
+		return nil
+	}
+	for num := range s.relied {
+		_, err := s.r.index.Pack(num)
+		if errors.Is(err, index.ErrNotFound) {
+			return ErrDropped
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.dropped = false
+	return nil
+}
+
+// finish takes in a pack that is durable, or small enough to travel in the commit, and
+// reports whether so much waits that it should be committed.
+func (s *Session) finish(f finished) (due bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = append(s.done, f)
+	s.doneLen += f.record.Size
+	s.doneN += len(f.record.Directory)
+	s.added.Add(f.record.Size)
+	return s.doneLen >= commitEvery || s.doneN >= commitChunks*36
+}
+
+// claimShards spreads claims over locks.
+const claimShards = 64
+
+// claimShard holds the chunks of the session that no commit announces yet.
+type claimShard struct {
+	mu  sync.Mutex
+	ids map[chunk.ID]struct{}
+	_   [40]byte // a cache line each
+}
+
+// claim says which chunks the caller has to store: those that neither the index nor
+// another caller of this session has. locs is scratch of the length of ids.
+func (s *Session) claim(ids []chunk.ID, locs []index.Location, store []bool) error {
+	if err := s.r.index.Locate(ids, locs); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for i := range locs {
+		if locs[i].Pack != 0 {
+			s.relied[locs[i].Pack] = struct{}{}
+		}
+	}
+	s.mu.Unlock()
+	for i, id := range ids {
+		store[i] = false
+		if locs[i].Pack != 0 {
+			continue
+		}
+		sh := &s.claims[id[31]%claimShards]
+		sh.mu.Lock()
+		if _, ok := sh.ids[id]; !ok {
+			sh.ids[id] = struct{}{}
+			store[i] = true
+		}
+		sh.mu.Unlock()
+	}
+	return nil
+}
+
+// unclaim forgets the chunks of packs that the index knows now.
+func (s *Session) unclaim(packs []finished) {
+	for i := range packs {
+		d, err := pack.ParseDirectory(packs[i].record.Directory)
+		if err != nil {
+			panic("repo: own pack directory does not parse: " + err.Error())
+		}
+		for j := range d.Entries {
+			id := d.Entries[j].ID
+			sh := &s.claims[id[31]%claimShards]
+			sh.mu.Lock()
+			delete(sh.ids, id)
+			sh.mu.Unlock()
+		}
+	}
+}
