@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -30,7 +31,7 @@ func backup(ctx context.Context, r *Repository, data []byte) (c Content, err err
 			_ = s.Abandon(ctx)
 		}
 	}()
-	in, err := s.Ingest(ctx, IngestOptions{Stream: "test", Workers: 2, PackSize: 400_000})
+	in, err := s.Ingest(ctx, IngestOptions{Stream: "test", Workers: 2, PackSize: 150_000})
 	if err != nil {
 		return c, err
 	}
@@ -62,7 +63,7 @@ func versions(t *testing.T, r *Repository) (handles []Content) {
 // Invariants 1 and 6: whichever call of the store fails, before or after it took
 // effect, an acknowledged version is whole, and the next run succeeds.
 func TestEveryCallMayFail(t *testing.T) {
-	data := random(30, 1_500_000)
+	data := random(30, 600_000)
 	for _, kind := range []string{"before", "after"} {
 		failures := 0
 		for n := 1; ; n++ {
@@ -72,9 +73,9 @@ func TestEveryCallMayFail(t *testing.T) {
 				t.Fatal(err)
 			}
 			f := &tiertest.Faulty{Store: mem}
-			calls := 0
+			var calls atomic.Int64
 			hook := func(tiertest.Op, string) error {
-				if calls++; calls == n {
+				if calls.Add(1) == int64(n) {
 					return errInjected
 				}
 				return nil
@@ -89,7 +90,7 @@ func TestEveryCallMayFail(t *testing.T) {
 				f.After = hook
 			}
 			c, err := backup(t.Context(), r, data)
-			reached := calls >= n
+			reached := calls.Load() >= int64(n)
 			f.Before, f.After = nil, nil
 			if err == nil && !bytes.Equal(readAll(t, r, c), data) {
 				t.Fatalf("fail %s call %d: acknowledged, but the content differs", kind, n)
@@ -140,7 +141,7 @@ func checkAfterFault(t *testing.T, mem tier.Store, id age.Identity, data []byte,
 
 // Invariant 1, by power loss before the n-th call.
 func TestPowerLoss(t *testing.T) {
-	data := random(31, 1_500_000)
+	data := random(31, 600_000)
 	for n := 1; ; n++ {
 		crash := tiertest.NewCrash()
 		id, opt := testIdentity(t), testOptions(t)
@@ -148,14 +149,14 @@ func TestPowerLoss(t *testing.T) {
 		if _, err := Init(t.Context(), crash, id.Recipient(), opt, InitOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		calls := 0
+		var calls atomic.Int64
 		f := &tiertest.Faulty{Store: crash}
 		r, err := Open(t.Context(), f, []age.Identity{id}, opt)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Before = func(tiertest.Op, string) error {
-			if calls++; calls == n {
+			if calls.Add(1) == int64(n) {
 				crash.Cut()
 			}
 			return nil
@@ -164,7 +165,7 @@ func TestPowerLoss(t *testing.T) {
 		_ = r.Close()
 		crash.Restart()
 		checkAfterFault(t, crash, id, data, err == nil, fmt.Sprintf("power lost before call %d", n))
-		if calls < n {
+		if calls.Load() < int64(n) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -470,5 +471,51 @@ func TestDamagedPackIsNamed(t *testing.T) {
 			t.Errorf("flip at %d: check found the pack %d times, %v", at, found, verr)
 		}
 		_ = r2.Close()
+	}
+}
+
+// cancelling is a source that ends a context when it has given n bytes.
+type cancelling struct {
+	data   []byte
+	n      int
+	cancel func()
+}
+
+func (c *cancelling) Read(p []byte) (int, error) {
+	k := copy(p, c.data)
+	c.data = c.data[k:]
+	if c.n -= k; c.n <= 0 {
+		c.cancel()
+	}
+	if k == 0 {
+		return 0, io.EOF
+	}
+	return k, nil
+}
+
+// A context that ends at any moment ends the work with its error, and no goroutine
+// waits for ever.
+func TestCancelAtAnyMoment(t *testing.T) {
+	r, _, _, _ := newRepo(t)
+	data := random(50, 20<<20)
+	for n := 0; n < len(data)+(2<<20); n += 1_900_000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		s, err := r.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := s.Ingest(ctx, IngestOptions{Stream: "test", PackSize: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, serr := in.Stream(&cancelling{data: data, n: n, cancel: cancel}, nil, nil)
+		cerr := in.Close()
+		if n < len(data) && !errors.Is(cerr, context.Canceled) {
+			t.Errorf("cancelled after %d bytes: stream %v, close %v", n, serr, cerr)
+		}
+		if err := s.Abandon(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
 	}
 }

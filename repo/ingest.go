@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"filippo.io/age"
 
@@ -29,10 +30,11 @@ const (
 	maxPackSize     = 240 << 20
 	maxPackChunks   = 1 << 16
 	embedLimit      = 64 << 10  // sealed size up to which a pack travels in the commit
-	commitEvery     = 256 << 20 // sealed bytes of finished packs after which they are committed,
-	commitChunks    = 1 << 17   // or chunks in them
-	packsInFlight   = 3         // packs that are being made durable beside the work
-	slabSize        = 4 << 20   // at least; and at least two chunks
+	commitEvery     = 128 << 20 // sealed bytes of finished packs after which they are committed,
+	commitChunks    = 1 << 17   // or chunks in them,
+	commitAfter     = 20 * time.Second
+	packsInFlight   = 3       // packs that are being made durable beside the work
+	slabSize        = 4 << 20 // at least; and at least two chunks
 )
 
 // Ingest turns streams into chunks of a session: workers hash, compress and seal, each

@@ -47,6 +47,9 @@ func (o *Options) defaults() {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
+	if o.BootID == "" {
+		o.BootID = index.BootID()
+	}
 	if o.Memory == 0 {
 		o.Memory = 32 << 20
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/firnstore/firn/chunk"
 	"github.com/firnstore/firn/index"
@@ -43,6 +44,7 @@ type Session struct {
 	done    []finished // packs that are durable and in no commit yet
 	doneLen int64      // their sealed bytes
 	doneN   int        // the bytes of their directories
+	last    time.Time  // of the last commit
 	relied  map[index.PackNum]struct{}
 	sealed  bool
 	dropped bool // a pack was dropped since relied was last checked
@@ -63,7 +65,7 @@ func (r *Repository) Begin(ctx context.Context) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{r: r, id: id, relied: map[index.PackNum]struct{}{}}
+	s := &Session{r: r, id: id, last: r.opt.Now(), relied: map[index.PackNum]struct{}{}}
 	for i := range s.claims {
 		s.claims[i].ids = map[chunk.ID]struct{}{}
 	}
@@ -120,7 +122,7 @@ func (s *Session) commit(ctx context.Context, step index.Step, ops *Ops) error {
 	defer s.r.logMu.Unlock()
 	s.mu.Lock()
 	packs := s.done
-	s.done, s.doneLen, s.doneN = nil, 0, 0
+	s.done, s.doneLen, s.doneN, s.last = nil, 0, 0, s.r.opt.Now()
 	s.mu.Unlock()
 	if err := s.r.commit(ctx, s, step, ops, packs); err != nil {
 		s.mu.Lock()
@@ -252,7 +254,7 @@ func (s *Session) finish(f finished) (due bool) {
 	s.doneLen += f.record.Size
 	s.doneN += len(f.record.Directory)
 	s.added.Add(f.record.Size)
-	return s.doneLen >= commitEvery || s.doneN >= commitChunks*36
+	return s.doneLen >= commitEvery || s.doneN >= commitChunks*36 || s.r.opt.Now().Sub(s.last) >= commitAfter
 }
 
 // claimShards spreads claims over locks.

@@ -250,8 +250,8 @@ func (st *stream) dispatch(b *batch, used int) error {
 	if len(b.spans) == 0 {
 		return nil
 	}
-	st.queue = append(st.queue, b)
 	if len(b.chunks) == 0 {
+		st.queue = append(st.queue, b)
 		st.have = copy(st.slab, st.slab[used:st.have])
 		return st.reapTo(maxBatches)
 	}
@@ -260,6 +260,7 @@ func (st *stream) dispatch(b *batch, used int) error {
 		return err
 	}
 	b.done = make(chan error, 1)
+	st.queue = append(st.queue, b)
 	job := func(w *Worker) error {
 		err := w.add(slab, b.chunks, b.ids)
 		b.ids = append(b.ids[:0], w.ids...)
