@@ -277,7 +277,7 @@ func (w *Worker) put(id chunk.ID, data []byte) error {
 		}
 	}
 	if err := w.w.Add(id, data); err != nil {
-		return fmt.Errorf("write pack %s: %w", w.out.id, err)
+		return err // names the pack
 	}
 	if w.w.Size() >= w.in.opt.PackSize || w.w.Chunks() >= maxPackChunks {
 		return w.closePack()

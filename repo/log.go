@@ -19,7 +19,12 @@ const maxCommit = 512 << 20
 // each has a file of its own, since bbolt gives one process a file at a time.
 const indexSlots = 16
 
+// An index made without the metadata identity lacks what others committed, so it is kept
+// apart from those that have everything.
 func (r *Repository) indexPath(slot int) string {
+	if r.ring.metaID == nil {
+		return filepath.Join(r.opt.CacheDir, fmt.Sprintf("index-write-%d.db", slot))
+	}
 	return filepath.Join(r.opt.CacheDir, fmt.Sprintf("index-%d.db", slot))
 }
 
@@ -33,7 +38,8 @@ func (r *Repository) openIndex(ctx context.Context) error {
 				return err
 			}
 		}
-		r.index, err = index.Open(path, index.Options{Repository: r.id, BootID: r.opt.BootID})
+		opt := index.Options{Repository: r.id, BootID: r.opt.BootID, Partial: r.ring.metaID == nil}
+		r.index, err = index.Open(path, opt)
 		switch {
 		case errors.Is(err, index.ErrBusy):
 			continue
@@ -42,7 +48,7 @@ func (r *Repository) openIndex(ctx context.Context) error {
 			if err := removeIndex(path); err != nil {
 				return err
 			}
-			r.index, err = index.Open(path, index.Options{Repository: r.id, BootID: r.opt.BootID})
+			r.index, err = index.Open(path, opt)
 		}
 		if err != nil {
 			return err

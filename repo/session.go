@@ -141,7 +141,10 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 		if err != nil {
 			return err
 		}
-		if err := s.mayCommit(step); err != nil {
+		if err := r.mayWrite(ops); err != nil {
+			return err
+		}
+		if err := s.mayCommit(); err != nil {
 			return err
 		}
 		if ops.Prepare != nil {
@@ -163,6 +166,26 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 		}
 	}
 	return fmt.Errorf("commit after %d tries: %w", maxTries, ErrBusy)
+}
+
+// mayWrite refuses to write commits that everyone else would take as void or forged, or
+// parts of which would have no effect.
+func (r *Repository) mayWrite(ops *Ops) error {
+	if r.ring.role != index.Full && len(ops.Admitted)+len(ops.Revoked) > 0 ||
+		r.ring.role == index.Write && len(ops.Removals)+len(ops.BucketsRemoved)+len(ops.Rows) > 0 {
+		return fmt.Errorf("key slot %s/%s: %w", r.ring.Role, r.ring.Name, ErrRole)
+	}
+	_, revoked, err := r.index.Writer(r.ring.public())
+	switch {
+	case errors.Is(err, index.ErrNotFound):
+		return fmt.Errorf("key slot %s/%s was never admitted as a writer, since adding it was interrupted; "+
+			"remove it and add it again: %w", r.ring.Role, r.ring.Name, ErrRole)
+	case err != nil:
+		return err
+	case revoked:
+		return fmt.Errorf("key slot %s/%s was removed from this repository: %w", r.ring.Role, r.ring.Name, ErrRole)
+	}
+	return nil
 }
 
 func (r *Repository) build(s *Session, step index.Step, ops *Ops, packs []finished) (*index.Commit, error) {
@@ -223,7 +246,7 @@ func (s *Session) observe(h *index.Header) {
 
 // mayCommit refuses to commit for a sealed session, or one that relies on a pack that
 // is gone (invariant 5).
-func (s *Session) mayCommit(step index.Step) error {
+func (s *Session) mayCommit() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sealed {
