@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -73,14 +72,6 @@ func (l *benchLog) next(packs int) *Commit {
 	}
 	l.last = *c
 	return c
-}
-
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func heapInUse() uint64 {
@@ -203,7 +194,7 @@ func benchLocate(b *testing.B, x *Index, n, batch int, known bool) {
 	if !known {
 		benchFilter(b, x, ids)
 	}
-	done := 0
+	done, used := 0, cpuTime()
 	for b.Loop() {
 		at := done % (len(ids) - batch + 1)
 		if err := x.Locate(ids[at:at+batch], out); err != nil {
@@ -215,6 +206,7 @@ func benchLocate(b *testing.B, x *Index, n, batch int, known bool) {
 		done += batch
 	}
 	b.ReportMetric(float64(b.Elapsed())/float64(done), "ns/chunk")
+	b.ReportMetric(float64(cpuTime()-used)/float64(done), "cpu-ns/chunk")
 }
 
 // benchFilter asks for unknown chunks until the filter is made.

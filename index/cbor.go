@@ -59,8 +59,9 @@ func Unmarshal(b []byte, v any) error {
 }
 
 // UnmarshalFirst decodes the first record of a CBOR sequence and returns what follows
-// it. It refuses what Unmarshal refuses, except for an encoding that is longer than
-// need be.
+// it. It refuses unknown and duplicate keys and indefinite lengths, but unlike Unmarshal
+// not every other encoding of the record: a byte string may be too short for its field,
+// an integer longer than need be. Errors wrap ErrCorrupt.
 func UnmarshalFirst(b []byte, v any) (rest []byte, err error) {
 	rest, err = decMode.UnmarshalFirst(b, v)
 	if err != nil {

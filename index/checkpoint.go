@@ -20,7 +20,7 @@ const (
 
 	sectionTarget = 4 << 20                   // bytes of rows at which a section is closed
 	sectionLimit  = maxBody + 2*sectionTarget // bytes of a section; one row may be as large as a body
-	maxWindow     = 64 << 20                  // bytes that a zstd frame may ask a reader to keep
+	maxWindow     = 16 << 20                  // bytes that a zstd frame may ask a reader to keep
 	maxChain      = 64                        // certificates between a writer and the founder
 )
 
@@ -87,7 +87,8 @@ func ParseCheckpointName(name string) (seq, random uint64, ok bool) {
 // It takes the memory of a few sections of 4 MiB. It sees one state of the index
 // throughout; an Apply meanwhile may have to wait for it. Before it is sealed, the body
 // follows from the log alone.
-func (x *Index) WriteCheckpoint(body io.Writer, signer ed25519.PrivateKey, meta age.Recipient) (seq uint64, head []byte, err error) {
+func (x *Index) WriteCheckpoint(body io.Writer, signer ed25519.PrivateKey, meta age.Recipient) (
+	seq uint64, head []byte, err error) {
 	h := checkpointHeader{Writer: WriterKey(signer.Public().(ed25519.PublicKey))}
 	err = x.view(func(tx *bolt.Tx) error {
 		if h.Seq, h.Hash, err = applied(tx); err != nil {

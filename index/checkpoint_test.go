@@ -158,69 +158,75 @@ func honest() *forgery {
 
 func (f *forgery) section(i int) *tableSection { return f.sections[i].(*tableSection) }
 
+var (
+	metaCert  = NewCertificate(publicKey(metaKey), Meta, founderKey)
+	writeCert = NewCertificate(publicKey(writeKey), Write, founderKey)
+)
+
+// forgeries are what LoadCheckpoint says to checkpoints that were changed and sealed again.
+var forgeries = []struct {
+	name   string
+	change func(f *forgery)
+	want   error
+}{
+	{"nothing wrong", func(f *forgery) {}, nil},
+	{"signed by meta", func(f *forgery) {
+		f.key, f.header.Chain = metaKey, []Certificate{metaCert}
+		f.section(0).Writers = append(f.section(0).Writers, metaCert)
+	}, nil},
+	{"signed by write", func(f *forgery) { f.key, f.header.Chain = writeKey, []Certificate{writeCert} }, ErrForged},
+	{"signed by a stranger", func(f *forgery) { f.key = strangers }, ErrForged},
+	{"stranger as founder", func(f *forgery) {
+		f.key, f.header.Chain = strangers, []Certificate{NewCertificate(publicKey(strangers), Full, strangers)}
+	}, ErrForged},
+	{"no certificate", func(f *forgery) { f.header.Chain = nil }, ErrForged},
+	{"issued by meta", func(f *forgery) {
+		f.key, f.header.Chain = lateKey, []Certificate{NewCertificate(publicKey(lateKey), Full, metaKey), metaCert}
+	}, ErrForged},
+	{"certificate with a wrong signature", func(f *forgery) { f.header.Chain[0].Sig[1] ^= 1 }, ErrForged},
+	{"signer that is not a writer", func(f *forgery) {
+		f.key, f.header.Chain = metaKey, []Certificate{metaCert}
+	}, ErrForged},
+	{"signer that is revoked", func(f *forgery) {
+		f.key, f.header.Chain = metaKey, []Certificate{metaCert}
+		f.section(0).Writers = append(f.section(0).Writers, metaCert)
+		f.section(1).Revoked = append(f.section(1).Revoked, publicKey(metaKey))
+	}, ErrForged},
+	{"writer admitted by meta", func(f *forgery) {
+		f.section(0).Writers = append(f.section(0).Writers, metaCert, NewCertificate(publicKey(lateKey), Full, metaKey))
+	}, ErrForged},
+	{"writer that admitted itself", func(f *forgery) {
+		f.section(0).Writers = append(f.section(0).Writers, NewCertificate(publicKey(lateKey), Full, lateKey))
+	}, ErrForged},
+	{"writer with a wrong signature", func(f *forgery) { f.section(0).Writers[1].Sig[0] ^= 1 }, ErrForged},
+	{"writer twice", func(f *forgery) { f.section(0).Writers = append(f.section(0).Writers, writeCert) }, ErrCorrupt},
+	{"unknown writer revoked", func(f *forgery) { f.section(1).Revoked[0][0] ^= 1 }, ErrCorrupt},
+	{"commit 0", func(f *forgery) { f.header.Seq = 0 }, ErrCorrupt},
+	{"state of a session", func(f *forgery) { f.section(1).Sessions[0].State = 4 }, ErrCorrupt},
+	{"session twice", func(f *forgery) {
+		f.section(1).Sessions = append(f.section(1).Sessions, f.section(1).Sessions[0])
+	}, ErrCorrupt},
+	{"directory", func(f *forgery) { f.section(2).Packs[0].Pack.Directory = []byte("x") }, ErrCorrupt},
+	{"pack of a later commit", func(f *forgery) { f.section(2).Packs[0].Seq = 10 }, ErrCorrupt},
+	{"pack twice", func(f *forgery) { f.section(2).Packs = append(f.section(2).Packs, f.section(2).Packs[0]) }, ErrCorrupt},
+	{"bucket", func(f *forgery) { f.section(3).Buckets = []string{""} }, ErrCorrupt},
+	{"bucket twice", func(f *forgery) { f.section(3).Buckets = []string{"host", "host"} }, ErrCorrupt},
+	{"version of no bucket", func(f *forgery) { f.section(3).Buckets = nil }, ErrCorrupt},
+	{"version of a later commit", func(f *forgery) { f.section(3).Versions[0].Seq = 10 }, ErrCorrupt},
+	{"snapshot twice", func(f *forgery) {
+		f.section(3).Versions = append(f.section(3).Versions, f.section(3).Versions[0])
+	}, ErrCorrupt},
+	{"invalid version", func(f *forgery) { f.section(3).Versions[0].Version.Class = "" }, ErrCorrupt},
+	{"row without value", func(f *forgery) { f.section(4).Rows[0].Value = nil }, ErrCorrupt},
+	{"row twice", func(f *forgery) { f.section(4).Rows = append(f.section(4).Rows, f.section(4).Rows[0]) }, ErrCorrupt},
+	{"sections out of order", func(f *forgery) { f.sections[1], f.sections[2] = f.sections[2], f.sections[1] }, ErrCorrupt},
+	{"unknown key", func(f *forgery) { f.sections = append(f.sections, map[int]int{8: 1}) }, ErrCorrupt},
+	{"half a section", func(f *forgery) { f.sections, f.body = nil, []byte{0xa1, 0x04} }, ErrCorrupt},
+	{"no sections", func(f *forgery) { f.sections = nil }, ErrForged},
+}
+
 func TestLoadCheckpointRefuses(t *testing.T) {
-	meta := NewCertificate(publicKey(metaKey), Meta, founderKey)
-	write := NewCertificate(publicKey(writeKey), Write, founderKey)
-	for _, c := range []struct {
-		name   string
-		change func(f *forgery)
-		want   error
-	}{
-		{"nothing wrong", func(f *forgery) {}, nil},
-		{"signed by meta", func(f *forgery) {
-			f.key, f.header.Chain = metaKey, []Certificate{meta}
-			f.section(0).Writers = append(f.section(0).Writers, meta)
-		}, nil},
-		{"signed by write", func(f *forgery) { f.key, f.header.Chain = writeKey, []Certificate{write} }, ErrForged},
-		{"signed by a stranger", func(f *forgery) { f.key = strangers }, ErrForged},
-		{"stranger as founder", func(f *forgery) {
-			f.key, f.header.Chain = strangers, []Certificate{NewCertificate(publicKey(strangers), Full, strangers)}
-		}, ErrForged},
-		{"no certificate", func(f *forgery) { f.header.Chain = nil }, ErrForged},
-		{"issued by meta", func(f *forgery) {
-			f.key, f.header.Chain = lateKey, []Certificate{NewCertificate(publicKey(lateKey), Full, metaKey), meta}
-		}, ErrForged},
-		{"certificate with a wrong signature", func(f *forgery) { f.header.Chain[0].Sig[1] ^= 1 }, ErrForged},
-		{"signer that is not a writer", func(f *forgery) {
-			f.key, f.header.Chain = metaKey, []Certificate{meta}
-		}, ErrForged},
-		{"signer that is revoked", func(f *forgery) {
-			f.key, f.header.Chain = metaKey, []Certificate{meta}
-			f.section(0).Writers = append(f.section(0).Writers, meta)
-			f.section(1).Revoked = append(f.section(1).Revoked, publicKey(metaKey))
-		}, ErrForged},
-		{"writer admitted by meta", func(f *forgery) {
-			f.section(0).Writers = append(f.section(0).Writers, meta, NewCertificate(publicKey(lateKey), Full, metaKey))
-		}, ErrForged},
-		{"writer that admitted itself", func(f *forgery) {
-			f.section(0).Writers = append(f.section(0).Writers, NewCertificate(publicKey(lateKey), Full, lateKey))
-		}, ErrForged},
-		{"writer with a wrong signature", func(f *forgery) { f.section(0).Writers[1].Sig[0] ^= 1 }, ErrForged},
-		{"writer twice", func(f *forgery) { f.section(0).Writers = append(f.section(0).Writers, write) }, ErrCorrupt},
-		{"unknown writer revoked", func(f *forgery) { f.section(1).Revoked[0][0] ^= 1 }, ErrCorrupt},
-		{"commit 0", func(f *forgery) { f.header.Seq = 0 }, ErrCorrupt},
-		{"state of a session", func(f *forgery) { f.section(1).Sessions[0].State = 4 }, ErrCorrupt},
-		{"session twice", func(f *forgery) {
-			f.section(1).Sessions = append(f.section(1).Sessions, f.section(1).Sessions[0])
-		}, ErrCorrupt},
-		{"directory", func(f *forgery) { f.section(2).Packs[0].Pack.Directory = []byte("x") }, ErrCorrupt},
-		{"pack of a later commit", func(f *forgery) { f.section(2).Packs[0].Seq = 10 }, ErrCorrupt},
-		{"pack twice", func(f *forgery) { f.section(2).Packs = append(f.section(2).Packs, f.section(2).Packs[0]) }, ErrCorrupt},
-		{"bucket", func(f *forgery) { f.section(3).Buckets = []string{""} }, ErrCorrupt},
-		{"bucket twice", func(f *forgery) { f.section(3).Buckets = []string{"host", "host"} }, ErrCorrupt},
-		{"version of no bucket", func(f *forgery) { f.section(3).Buckets = nil }, ErrCorrupt},
-		{"version of a later commit", func(f *forgery) { f.section(3).Versions[0].Seq = 10 }, ErrCorrupt},
-		{"snapshot twice", func(f *forgery) {
-			f.section(3).Versions = append(f.section(3).Versions, f.section(3).Versions[0])
-		}, ErrCorrupt},
-		{"invalid version", func(f *forgery) { f.section(3).Versions[0].Version.Class = "" }, ErrCorrupt},
-		{"row without value", func(f *forgery) { f.section(4).Rows[0].Value = nil }, ErrCorrupt},
-		{"row twice", func(f *forgery) { f.section(4).Rows = append(f.section(4).Rows, f.section(4).Rows[0]) }, ErrCorrupt},
-		{"sections out of order", func(f *forgery) { f.sections[1], f.sections[2] = f.sections[2], f.sections[1] }, ErrCorrupt},
-		{"unknown key", func(f *forgery) { f.sections = append(f.sections, map[int]int{8: 1}) }, ErrCorrupt},
-		{"half a section", func(f *forgery) { f.sections, f.body = nil, []byte{0xa1, 0x04} }, ErrCorrupt},
-		{"no sections", func(f *forgery) { f.sections = nil }, ErrForged},
-	} {
+	for _, c := range forgeries {
 		t.Run(c.name, func(t *testing.T) {
 			f := honest()
 			c.change(f)

@@ -130,12 +130,21 @@ func (b *blob) frame(i int) (pack.Frame, error) {
 	}, nil
 }
 
+func (b *blob) firstOf(frame int) int {
+	return int(binary.BigEndian.Uint32(b.frames[frame*frameSize:]))
+}
+
 // fillFrame finds the frame that holds loc.Slot.
 func (b *blob) fillFrame(loc *Location) (err error) {
 	n := len(b.frames) / frameSize
-	i := sort.Search(n, func(i int) bool {
-		return int(binary.BigEndian.Uint32(b.frames[i*frameSize:])) > loc.Slot
-	}) - 1
+	// Most frames hold about as many chunks, so the first guess is seldom far off.
+	i := loc.Slot * n / (len(b.entries) / entrySize)
+	if lo, hi := max(i-2, 0), min(i+3, n); lo < hi && b.firstOf(lo) <= loc.Slot && (hi == n || b.firstOf(hi) > loc.Slot) {
+		for i = lo; i+1 < hi && b.firstOf(i+1) <= loc.Slot; i++ {
+		}
+	} else {
+		i = sort.Search(n, func(i int) bool { return b.firstOf(i) > loc.Slot }) - 1
+	}
 	if i >= 0 {
 		if loc.Frame, err = b.frame(i); err != nil {
 			return err

@@ -28,7 +28,7 @@ func fullCommit() *Commit {
 		Root: []byte{0xa1, 0x00, 0x41, '/'}, Class: "STANDARD", User: map[string]string{"z": "1", "aa": "2"},
 		System: map[string]string{"etag": "e"}, Tags: map[string]string{"t": "u"}, Parts: []uint64{5, 6}, Null: true,
 		Lock: &Lock{Mode: 2, Until: 9, Hold: true, EventHold: true, EventDays: 3},
-		Snapshot: &Snapshot{Host: "h", User: "u", Paths: [][]byte{[]byte("/")}, Tags: []string{"x"}, Parent: VersionID{8},
+		Snapshot: &Snapshot{Host: "h", User: "u", Paths: [][]byte{[]byte("/")}, Tags: []string{"x"}, Parent: &VersionID{8},
 			Start: 1, End: 2, Files: 3, Bytes: 4, BytesNew: 5, BytesAdded: 6, Unreadable: 7, Program: "firn"}}
 	return &Commit{
 		Header: Header{Seq: 7, Prev: Hash{1}, Nonce: [16]byte{2}, Session: session, Time: -1, Step: Begin | End,
@@ -84,6 +84,33 @@ func TestParseCommitWithoutIdentityIsOpaque(t *testing.T) {
 	}
 	if err := openTest(t).Apply(got); err == nil {
 		t.Error("an opaque commit was applied")
+	}
+}
+
+func TestParseHeaderNeedsOnlyTheFirstBytes(t *testing.T) {
+	c := fullCommit()
+	b := seal(t, c, founderKey)
+	signed := preambleSize + int(binary.BigEndian.Uint32(b[12:])) + sigSize
+	for n := range b {
+		h, hash, size, err := ParseHeader(b[:n])
+		switch {
+		case n < preambleSize:
+			if h != nil || !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("%d bytes: %v, %v", n, h, err)
+			}
+		case n < signed:
+			if h != nil || err != nil {
+				t.Fatalf("%d bytes of %d: %v, %v", n, signed, h, err)
+			}
+		default:
+			if err != nil || !reflect.DeepEqual(*h, c.Header) || hash != c.Hash || size != int64(len(b)) {
+				t.Fatalf("%d bytes: %+v, %s, %d, %v", n, h, hash, size, err)
+			}
+		}
+	}
+	huge := reseal(t, b, founderKey, func(h *Header) { h.Body.Size = 1<<63 - 1 })
+	if _, _, size, err := ParseHeader(huge); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("huge body: size %d, %v", size, err)
 	}
 }
 

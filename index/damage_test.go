@@ -25,7 +25,7 @@ type damageTrial struct {
 }
 
 // closedAt is the commit applied last when the file is closed.
-const closedAt = 250
+const closedAt = 130
 
 func newDamageTrial(t *testing.T, clean bool) *damageTrial {
 	t.Helper()
@@ -34,7 +34,8 @@ func newDamageTrial(t *testing.T, clean bool) *damageTrial {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &damageTrial{log: worldLog(42, closedAt+10), pageSize: int64(x.db.Info().PageSize), answers: map[uint64]map[string][]string{}}
+	d := &damageTrial{log: worldLog(42, closedAt+10), answers: map[uint64]map[string][]string{}}
+	d.pageSize = int64(x.db.Info().PageSize)
 	for _, c := range d.log[:closedAt] {
 		apply(t, x, c)
 		if seq := c.Header.Seq; seq >= closedAt-1 {
@@ -167,7 +168,7 @@ func (d *damageTrial) run(t *testing.T, what string, file []byte, out *outcome) 
 
 // TestDamageIsNoticed covers invariant 3.
 func TestDamageIsNoticed(t *testing.T) {
-	const trials = 30 // of each kind
+	const trials = 20 // of each kind
 	for _, clean := range []bool{true, false} {
 		t.Run(fmt.Sprintf("clean=%t", clean), func(t *testing.T) {
 			t.Parallel()

@@ -28,4 +28,13 @@
 // log-structured merge tree (O'Neil et al., 1996). A lookup guesses its place in a
 // run by interpolation, since IDs are uniformly distributed. A blocked Bloom filter
 // (Putze, Sanders and Singler, 2007) answers for chunks that are certainly new.
+//
+// Three things keep invariant 3, since bbolt believes every page but two. Rows carry a
+// check of their own and one of the key that follows (table.go), so that neither a
+// wrong row nor a missing one is believed. Branch pages and the list of free pages are
+// walked before bbolt uses them (pages.go); a clean index holds their digest. Each call into
+// bbolt is guarded against panics and memory faults (index.go). What remains: a leaf page
+// that holds an older state of itself, as after a write that the disk confirmed and
+// lost, looks whole if its first and last row are the same in both; and a file that
+// someone changes while it is open may end the program.
 package index

@@ -58,7 +58,7 @@ func (x *Index) Apply(commits ...*Commit) error {
 	x.apply.Lock()
 	defer x.apply.Unlock()
 	for _, c := range commits {
-		if c.Opaque {
+		if c.Opaque && !x.partial {
 			return fmt.Errorf("apply commit %d: its body is sealed", c.Header.Seq)
 		}
 	}

@@ -57,6 +57,11 @@ type Options struct {
 	Repository string        // ID; an index of another one is ErrForeign
 	Wait       time.Duration // for another process to let go; zero: do not wait
 	BootID     string        // of this machine's run; empty: every unclean index is stale
+
+	// Partial: for a writer without the metadata identity. Commits of others are folded
+	// by their headers alone, so packs and versions of theirs are not known. Such an
+	// index and one that has everything are ErrForeign to one another.
+	Partial bool
 }
 
 // Index is the fold of a log in a bbolt file. All methods are safe for concurrent
@@ -67,6 +72,7 @@ type Index struct {
 	db      *bolt.DB
 	path    string
 	boot    string
+	partial bool       // Apply takes opaque commits
 	apply   sync.Mutex // held by Apply, LoadCheckpoint and merges
 	marked  bool       // row open holds boot; guarded by apply
 	checked bool       // leaf pages were checked, see pages.go; guarded by apply
@@ -83,7 +89,10 @@ func Open(path string, opt Options) (*Index, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	x := &Index{path: path, boot: opt.BootID}
+	if opt.Partial {
+		opt.Repository += " partial"
+	}
+	x := &Index{path: path, boot: opt.BootID, partial: opt.Partial}
 	err := x.guard(func() error {
 		if fi, err := os.Stat(path); err == nil && fi.Size() > 0 {
 			if !fi.Mode().IsRegular() {

@@ -88,7 +88,9 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := Open(path, Options{Repository: "two", BootID: "boot"}); !errors.Is(err, ErrForeign) {
 		t.Errorf("another repository: %v, want ErrForeign", err)
 	}
-	for name, content := range map[string]string{"text": "not an index at all, but long enough to be read", "one byte": "x", "zeros": string(make([]byte, 1<<16))} {
+	for name, content := range map[string]string{
+		"text": "not an index at all, but long enough to be read", "one byte": "x", "zeros": string(make([]byte, 1<<16)),
+	} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +149,8 @@ func TestListsBeginWhereAsked(t *testing.T) {
 	x, l := ruled(t)
 	apply(t, x, l.next(founderKey, 1, 0, func(c *Commit) {
 		for i, key := range []string{"a", "a\x00", "a\x00\xff", "a\x01", "ab", "b"} {
-			c.Body.Versions = append(c.Body.Versions, Version{Bucket: "empty", Key: []byte(key), ID: VersionID{byte(i)}, Kind: DeleteMarker, Class: "S"})
+			c.Body.Versions = append(c.Body.Versions,
+				Version{Bucket: "empty", Key: []byte(key), ID: VersionID{byte(i)}, Kind: DeleteMarker, Class: "S"})
 			c.Body.Rows = append(c.Body.Rows, Row{Table: "part", Key: []byte(key), Value: []byte{}})
 		}
 	}))

@@ -21,6 +21,8 @@ const (
 type runWriter struct {
 	id      uint32
 	flush   func(first int, parts [][]byte) error
+	commits bool     // flush has committed the parts when it returns, and does not keep them
+	spare   [][]byte // parts to be used again
 	parts   [][]byte // finished, to be flushed
 	first   int      // number of the first of them
 	buf     []byte   // the part being filled
@@ -33,8 +35,8 @@ func newRunWriter(id uint32, flush func(first int, parts [][]byte) error) *runWr
 }
 
 func (w *runWriter) add(e runEntry) error {
-	if cap(w.buf) == 0 {
-		w.buf = make([]byte, 0, partSize)
+	if w.buf == nil {
+		w.buf = w.newPart()
 	}
 	w.buf = binary.BigEndian.AppendUint64(w.buf, e.hi)
 	w.buf = binary.BigEndian.AppendUint32(w.buf, e.lo)
@@ -43,6 +45,15 @@ func (w *runWriter) add(e runEntry) error {
 		return nil
 	}
 	return w.endBlock()
+}
+
+func (w *runWriter) newPart() []byte {
+	if n := len(w.spare); n > 0 {
+		b := w.spare[n-1]
+		w.spare = w.spare[:n-1]
+		return b[:0]
+	}
+	return make([]byte, 0, partSize)
 }
 
 func (w *runWriter) endBlock() error {
@@ -74,7 +85,13 @@ func (w *runWriter) flushParts() error {
 	}
 	parts := w.parts
 	w.parts, w.first = nil, w.first+len(parts)
-	return w.flush(w.first-len(parts), parts)
+	if err := w.flush(w.first-len(parts), parts); err != nil {
+		return err
+	}
+	if w.commits {
+		w.spare = parts
+	}
+	return nil
 }
 
 func (w *runWriter) close() error {
@@ -219,6 +236,7 @@ func (x *Index) mergeRuns(runs []*run) error {
 	w := newRunWriter(id, func(first int, parts [][]byte) error {
 		return x.update(func(tx *bolt.Tx) error { return putParts(tx, id, first, parts) })
 	})
+	w.commits = true
 	if err := x.mergeInto(w, runs, alive); err != nil {
 		x.swept = false
 		return err

@@ -14,9 +14,9 @@ import (
 // the file beside bbolt: a branch page that leads back to one above it makes bbolt
 // recurse until the stack ends, and a free page that is in use would be written over.
 //
-// When the index is opened, branch pages and the list of free pages are checked;
-// these are few: about one page in 1000. Before the first change the heads of all leaf pages are, too, since
-// bbolt frees as many pages as a head says.
+// When the index is opened, branch pages and the list of free pages are checked; these
+// are few: about one page in 1000. Before the first change the heads of all leaf pages
+// are, too, since bbolt frees as many pages as a head says.
 //
 // Layout of a page, in the byte order of the machine: ID u64, flags u16, count u16,
 // number of overflow pages u32, then elements. Of a branch page: offset of the key from
@@ -30,8 +30,11 @@ const (
 	leafFlag     = 0x02
 	freelistFlag = 0x10
 	nestedFlag   = 0x01 // of a leaf element: a bucket
-	metaSize     = 64   // magic u32, version u32, page size u32, flags u32, root u64, sequence u64, freelist u64, high u64, tx u64, sum u64
 	maxDepth     = 24
+
+	// Magic u32, version u32, page size u32, flags u32, root u64, sequence u64, freelist
+	// u64, high u64, transaction u64, sum u64.
+	metaSize = 64
 )
 
 var native = binary.NativeEndian

@@ -150,19 +150,19 @@ type Version struct {
 
 // Snapshot is what is recorded of a backup beside its tree.
 type Snapshot struct {
-	Host       string    `cbor:"0,keyasint"`
-	User       string    `cbor:"1,keyasint,omitempty"`
-	Paths      [][]byte  `cbor:"2,keyasint"`
-	Tags       []string  `cbor:"3,keyasint,omitempty"`
-	Parent     VersionID `cbor:"4,keyasint,omitempty"`
-	Start      int64     `cbor:"5,keyasint"`
-	End        int64     `cbor:"6,keyasint"`
-	Files      uint64    `cbor:"7,keyasint"`
-	Bytes      uint64    `cbor:"8,keyasint"`
-	BytesNew   uint64    `cbor:"9,keyasint"`  // new chunks before compression
-	BytesAdded uint64    `cbor:"10,keyasint"` // growth of the repository
-	Unreadable uint64    `cbor:"11,keyasint,omitempty"`
-	Program    string    `cbor:"12,keyasint,omitempty"`
+	Host       string     `cbor:"0,keyasint"`
+	User       string     `cbor:"1,keyasint,omitempty"`
+	Paths      [][]byte   `cbor:"2,keyasint"`
+	Tags       []string   `cbor:"3,keyasint,omitempty"`
+	Parent     *VersionID `cbor:"4,keyasint,omitempty"`
+	Start      int64      `cbor:"5,keyasint"`
+	End        int64      `cbor:"6,keyasint"`
+	Files      uint64     `cbor:"7,keyasint"`
+	Bytes      uint64     `cbor:"8,keyasint"`
+	BytesNew   uint64     `cbor:"9,keyasint"`  // new chunks before compression
+	BytesAdded uint64     `cbor:"10,keyasint"` // growth of the repository
+	Unreadable uint64     `cbor:"11,keyasint,omitempty"`
+	Program    string     `cbor:"12,keyasint,omitempty"`
 }
 
 // Lock protects a version from removal.

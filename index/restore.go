@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -19,14 +20,17 @@ import (
 // which that did not end is stale.
 const loading = "loading"
 
+// readSize is how many bytes of a checkpoint are asked for at a time: r may be far away.
+const readSize = 4 << 20
+
 // LoadCheckpoint fills an empty index from the file of a checkpoint, which r reads and
 // which has size bytes. Applied then returns the commit after which it was written, and
 // whether that is a commit of the log is for the caller to say.
 //
 // The checkpoint must be signed by a writer with role full or meta whose certificates
 // lead to the founder, and who is not revoked in it. It is believed on that
-// writer's word: what it says is not proven by the log. Its body is read twice, first for
-// its digest. Errors wrap ErrCorrupt, ErrVersion, ErrForged or ErrDamaged, or come from r;
+// writer's word: what it says is not proven by the log. Its body is read twice, 4 MiB at a
+// time, first for its digest. Errors wrap ErrCorrupt, ErrVersion, ErrForged or ErrDamaged, or come from r;
 // after one the index is empty again.
 func (x *Index) LoadCheckpoint(r io.ReaderAt, size int64, founder WriterKey, meta age.Identity) error {
 	x.apply.Lock()
@@ -42,7 +46,7 @@ func (x *Index) loadCheckpoint(r io.ReaderAt, size int64, founder WriterKey, met
 	if err != nil {
 		return err
 	}
-	body := func() io.Reader { return io.NewSectionReader(r, at, size-at) }
+	body := func() io.Reader { return bufio.NewReaderSize(io.NewSectionReader(r, at, size-at), readSize) }
 	hash := blake3.New()
 	if _, err := io.Copy(hash, body()); err != nil {
 		return err

@@ -53,75 +53,82 @@ func ruled(t *testing.T) (*Index, *chain) {
 	return x, l
 }
 
-func TestOperationsWithoutEffect(t *testing.T) {
-	revoke := func(c *Commit) { c.Header.Revoked = []WriterKey{publicKey(otherKey)} }
-	admit := func(c *Commit) {
+// Changes that a writer may be too low for.
+var (
+	revokeOther = func(c *Commit) { c.Header.Revoked = []WriterKey{publicKey(otherKey)} }
+	admitLate   = func(c *Commit) {
 		c.Header.Admitted = []Certificate{NewCertificate(publicKey(lateKey), Write, metaKey)}
 		c.Header.Admitted[0].Issuer = c.Header.Writer
 	}
-	drop := func(c *Commit) { c.Header.Dropped = []pack.ID{{1}} }
-	seal := func(c *Commit) { c.Header.Seals = []pack.Session{{1}} }
-	remove := func(c *Commit) { c.Body.Removals = []Removal{{Bucket: "host", Key: []byte("k"), ID: VersionID{1}}} }
-	row := func(c *Commit) { c.Body.Rows = []Row{{Table: "job", Key: []byte("a")}} }
-	bucket := func(name string) func(*Commit) {
+	dropPack      = func(c *Commit) { c.Header.Dropped = []pack.ID{{1}} }
+	sealSession   = func(c *Commit) { c.Header.Seals = []pack.Session{{1}} }
+	removeVersion = func(c *Commit) { c.Body.Removals = []Removal{{Bucket: "host", Key: []byte("k"), ID: VersionID{1}}} }
+	removeRow     = func(c *Commit) { c.Body.Rows = []Row{{Table: "job", Key: []byte("a")}} }
+	removeBucket  = func(name string) func(*Commit) {
 		return func(c *Commit) { c.Body.BucketsRemoved = []string{name} }
 	}
-	removeAndBucket := func(c *Commit) {
-		remove(c)
-		bucket("host")(c)
+	emptyBucket = func(c *Commit) {
+		removeVersion(c)
+		removeBucket("host")(c)
 	}
-	for _, c := range []struct {
-		name   string
-		key    ed25519.PrivateKey
-		change func(*Commit)
-		note   string // nothing: it has an effect
-	}{
-		{"write revokes", writeKey, revoke, "a write key may not revoke"},
-		{"meta revokes", metaKey, revoke, "a meta key may not revoke"},
-		{"full revokes", founderKey, revoke, ""},
-		{"write admits", writeKey, admit, "a write key may not admit"},
-		{"meta admits", metaKey, admit, "a meta key may not admit"},
-		{"full admits on another's word", founderKey, admit, "is not signed by this writer"},
-		{"admits twice", founderKey, func(c *Commit) {
-			c.Header.Admitted = []Certificate{NewCertificate(publicKey(writeKey), Full, founderKey)}
-		}, "is admitted already"},
-		{"full admits", founderKey, func(c *Commit) {
-			c.Header.Admitted = []Certificate{NewCertificate(publicKey(lateKey), Full, founderKey)}
-		}, ""},
-		{"revokes a stranger", founderKey, func(c *Commit) { c.Header.Revoked = []WriterKey{{9}} }, "is unknown"},
-		{"write drops", writeKey, drop, "a write key may not drop packs"},
-		{"meta drops", metaKey, drop, ""},
-		{"drops what is not there", metaKey, func(c *Commit) { c.Header.Dropped = []pack.ID{{9}} }, "there is no pack"},
-		{"write seals", writeKey, seal, "a write key may not seal sessions"},
-		{"meta seals", metaKey, seal, ""},
-		{"seals what is not there", metaKey, func(c *Commit) { c.Header.Seals = []pack.Session{{9}} }, "is not open"},
-		{"write removes a version", writeKey, remove, "a write key may not remove versions"},
-		{"meta removes a version", metaKey, remove, ""},
-		{"removes what is not there", metaKey, func(c *Commit) {
-			c.Body.Removals = []Removal{{Bucket: "host", Key: []byte("k"), ID: VersionID{2}}}
-		}, "there is no version"},
-		{"write sets a row", writeKey, row, "a write key may not set rows"},
-		{"meta sets a row", metaKey, row, ""},
-		{"removes a row that is not there", metaKey, func(c *Commit) {
-			c.Body.Rows = []Row{{Table: "job", Key: []byte("b")}}
-		}, "there is no job"},
-		{"write removes a bucket", writeKey, bucket("empty"), "a write key may not remove buckets"},
-		{"meta removes a bucket", metaKey, bucket("empty"), ""},
-		{"removes a bucket that is not empty", metaKey, bucket("host"), "is not empty"},
-		{"empties and removes a bucket", metaKey, removeAndBucket, ""},
-		{"removes a bucket that is not there", metaKey, bucket("x"), "there is no bucket"},
-		{"write makes a bucket", writeKey, func(c *Commit) { c.Body.Buckets = []string{"new"} }, ""},
-		{"makes a bucket twice", writeKey, func(c *Commit) { c.Body.Buckets = []string{"host"} }, "exists"},
-		{"puts into no bucket", writeKey, func(c *Commit) {
-			c.Body.Versions = []Version{{Bucket: "x", Key: []byte("k"), Kind: DeleteMarker, Class: "S"}}
-		}, "does not exist"},
-		{"puts a snapshot twice", writeKey, func(c *Commit) {
-			c.Body.Versions = []Version{{Bucket: "empty", Key: []byte("l"), ID: VersionID{1}, Kind: TreePayload, Root: []byte{0xa0}, Class: "S"}}
-		}, "is there already"},
-		{"adds a pack twice", writeKey, func(c *Commit) {
-			c.Header.Added, c.Body.Packs = []pack.ID{{1}}, []PackRecord{newWorld(5).pack(pack.ID{1})}
-		}, "is there already"},
-	} {
+)
+
+// operations say which of them leave a note instead of an effect, in an index as of ruled.
+var operations = []struct {
+	name   string
+	key    ed25519.PrivateKey
+	change func(*Commit)
+	note   string // nothing: it has an effect
+}{
+	{"write revokes", writeKey, revokeOther, "a write key may not revoke"},
+	{"meta revokes", metaKey, revokeOther, "a meta key may not revoke"},
+	{"full revokes", founderKey, revokeOther, ""},
+	{"write admits", writeKey, admitLate, "a write key may not admit"},
+	{"meta admits", metaKey, admitLate, "a meta key may not admit"},
+	{"full admits on another's word", founderKey, admitLate, "is not signed by this writer"},
+	{"admits twice", founderKey, func(c *Commit) {
+		c.Header.Admitted = []Certificate{NewCertificate(publicKey(writeKey), Full, founderKey)}
+	}, "is admitted already"},
+	{"full admits", founderKey, func(c *Commit) {
+		c.Header.Admitted = []Certificate{NewCertificate(publicKey(lateKey), Full, founderKey)}
+	}, ""},
+	{"revokes a stranger", founderKey, func(c *Commit) { c.Header.Revoked = []WriterKey{{9}} }, "is unknown"},
+	{"write drops", writeKey, dropPack, "a write key may not drop packs"},
+	{"meta drops", metaKey, dropPack, ""},
+	{"drops what is not there", metaKey, func(c *Commit) { c.Header.Dropped = []pack.ID{{9}} }, "there is no pack"},
+	{"write seals", writeKey, sealSession, "a write key may not seal sessions"},
+	{"meta seals", metaKey, sealSession, ""},
+	{"seals what is not there", metaKey, func(c *Commit) { c.Header.Seals = []pack.Session{{9}} }, "is not open"},
+	{"write removes a version", writeKey, removeVersion, "a write key may not remove versions"},
+	{"meta removes a version", metaKey, removeVersion, ""},
+	{"removes what is not there", metaKey, func(c *Commit) {
+		c.Body.Removals = []Removal{{Bucket: "host", Key: []byte("k"), ID: VersionID{2}}}
+	}, "there is no version"},
+	{"write sets a row", writeKey, removeRow, "a write key may not set rows"},
+	{"meta sets a row", metaKey, removeRow, ""},
+	{"removes a row that is not there", metaKey, func(c *Commit) {
+		c.Body.Rows = []Row{{Table: "job", Key: []byte("b")}}
+	}, "there is no job"},
+	{"write removes a bucket", writeKey, removeBucket("empty"), "a write key may not remove buckets"},
+	{"meta removes a bucket", metaKey, removeBucket("empty"), ""},
+	{"removes a bucket that is not empty", metaKey, removeBucket("host"), "is not empty"},
+	{"empties and removes a bucket", metaKey, emptyBucket, ""},
+	{"removes a bucket that is not there", metaKey, removeBucket("x"), "there is no bucket"},
+	{"write makes a bucket", writeKey, func(c *Commit) { c.Body.Buckets = []string{"new"} }, ""},
+	{"makes a bucket twice", writeKey, func(c *Commit) { c.Body.Buckets = []string{"host"} }, "exists"},
+	{"puts into no bucket", writeKey, func(c *Commit) {
+		c.Body.Versions = []Version{{Bucket: "x", Key: []byte("k"), Kind: DeleteMarker, Class: "S"}}
+	}, "does not exist"},
+	{"puts a snapshot twice", writeKey, func(c *Commit) {
+		c.Body.Versions = []Version{{Bucket: "empty", Key: []byte("l"), ID: VersionID{1}, Kind: TreePayload, Root: []byte{0xa0}, Class: "S"}}
+	}, "is there already"},
+	{"adds a pack twice", writeKey, func(c *Commit) {
+		c.Header.Added, c.Body.Packs = []pack.ID{{1}}, []PackRecord{newWorld(5).pack(pack.ID{1})}
+	}, "is there already"},
+}
+
+func TestOperationsWithoutEffect(t *testing.T) {
+	for _, c := range operations {
 		t.Run(c.name, func(t *testing.T) {
 			x, l := ruled(t)
 			before := dump(t, x)

@@ -138,6 +138,9 @@ func (s *search) find(r *run, prefix uint64) (int, []byte, error) {
 		if err != nil {
 			return 0, nil, err
 		}
+		if at := r.between(b, i, prefix); at > 0 {
+			return i, b[at:], nil
+		}
 		first, last := decodeRunEntry(b).prefix(), decodeRunEntry(b[len(b)-runEntrySize:]).prefix()
 		switch {
 		case first >= prefix:
@@ -168,6 +171,31 @@ func (r *run) refine(i, lo, hi int, prefix uint64) int {
 		i = min(max(i+int(step), lo+1), hi-1)
 	}
 	return i
+}
+
+// between returns the offset in b, block i, of the first entry with a prefix of at least
+// prefix, if it is not the first of the block and the fences tell about where it is;
+// else 0. It touches one or two cache lines of the block, where lowerBound takes four.
+func (r *run) between(b []byte, i int, prefix uint64) int {
+	if i+1 >= len(r.fences) {
+		return 0
+	}
+	first, next := r.fences[i].Load()&^1, r.fences[i+1].Load()&^1
+	upper := uint32(prefix >> (prefixBits - 32))
+	if upper <= first || upper >= next {
+		return 0
+	}
+	at := int(uint64(upper-first)*blockEntries/uint64(next-first)) * runEntrySize
+	for at > 0 && decodeRunEntry(b[at-runEntrySize:]).prefix() >= prefix {
+		at -= runEntrySize
+	}
+	for at < len(b) && decodeRunEntry(b[at:]).prefix() < prefix {
+		at += runEntrySize
+	}
+	if at == len(b) {
+		return 0
+	}
+	return at
 }
 
 // lowerBound returns the offset of the first entry with a prefix of at least prefix,

@@ -10,11 +10,12 @@ import (
 // Limits of names. They keep every key well below what bbolt takes, so that no valid
 // commit fails to apply.
 const (
-	maxName        = 255  // bytes of the name of a bucket or table
-	maxVersionKey  = 1024 // bytes
-	maxRowKey      = 4096 // bytes
-	maxEmbedded    = 1 << 20
-	contentSize    = 41 // bytes of a content handle
+	maxName        = 255         // bytes of the name of a bucket or table
+	maxVersionKey  = 1024        // bytes
+	maxRowKey      = 4096        // bytes
+	maxEmbedded    = 1 << 20     // bytes, sealed
+	maxSealedBody  = 2 * maxBody // bytes; compression and sealing never double what they take
+	contentSize    = 41          // bytes of a content handle
 	maxLockMode    = 2
 	maxSessionStep = Begin | End
 )
@@ -25,6 +26,9 @@ func (h *Header) validate() error {
 	}
 	if h.Seq == 0 {
 		return bad("sequences begin at 1")
+	}
+	if h.Body.Size > maxSealedBody {
+		return bad("body of %d bytes", h.Body.Size)
 	}
 	if h.Step > maxSessionStep {
 		return bad("session step %d", h.Step)

@@ -1,0 +1,100 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+func inUpdate(t *testing.T, x *Index, f func(tb table) error) {
+	t.Helper()
+	if err := x.update(func(tx *bolt.Tx) error { return f(in(tx, tableRows)) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func listTable(tb table, prefix, from string) (lines []string, err error) {
+	err = tb.scan([]byte(prefix), []byte(from), func(k, v []byte) error {
+		lines = append(lines, string(k)+"="+string(v))
+		return nil
+	})
+	return lines, err
+}
+
+func TestTableIsAMap(t *testing.T) {
+	x := openTest(t)
+	rng := rand.New(rand.NewPCG(1, 1))
+	want := map[string]string{}
+	for range 400 {
+		key := strings.Repeat(string(rune('a'+rng.IntN(5))), 1+rng.IntN(3)) + string(rune('a'+rng.IntN(5)))
+		inUpdate(t, x, func(tb table) error {
+			if rng.IntN(3) == 0 {
+				delete(want, key)
+				return tb.delete([]byte(key))
+			}
+			want[key] = fmt.Sprint(rng.IntN(1000))
+			return tb.put([]byte(key), []byte(want[key]))
+		})
+		prefix := string(rune('a' + rng.IntN(6)))
+		inUpdate(t, x, func(tb table) error {
+			got, err := tb.get([]byte(key))
+			if v, ok := want[key]; string(got) != v || (got != nil) != ok || err != nil {
+				t.Fatalf("get %s: %q, %v, want %q, %t", key, got, err, v, ok)
+			}
+			for _, from := range []string{"", key} {
+				lines, err := listTable(tb, prefix, from)
+				var list []string
+				for _, k := range slices.Sorted(maps.Keys(want)) {
+					if strings.HasPrefix(k, prefix) && k >= from {
+						list = append(list, k+"="+want[k])
+					}
+				}
+				if !slices.Equal(lines, list) || err != nil {
+					t.Fatalf("scan %s from %q: %q, %v, want %q", prefix, from, lines, err, list)
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// TestTableNoticesWhatIsMissing covers invariant 3 for rows that are not there to fail a check.
+func TestTableNoticesWhatIsMissing(t *testing.T) {
+	tests := map[string]func(tb table) error{
+		"get of the missing row":    func(tb table) error { _, err := tb.get([]byte("c")); return err },
+		"get beside it":             func(tb table) error { _, err := tb.get([]byte("bb")); return err },
+		"scan over it":              func(tb table) error { _, err := listTable(tb, "", ""); return err },
+		"scan from before it":       func(tb table) error { _, err := listTable(tb, "", "b"); return err },
+		"scan from it":              func(tb table) error { _, err := listTable(tb, "", "c"); return err },
+		"scan of its prefix":        func(tb table) error { _, err := listTable(tb, "c", ""); return err },
+		"put in its place":          func(tb table) error { return tb.put([]byte("c"), nil) },
+		"delete of the missing row": func(tb table) error { return tb.delete([]byte("c")) },
+		"delete of the next row":    func(tb table) error { return tb.delete([]byte("d")) },
+	}
+	for name, ask := range tests {
+		x := openTest(t)
+		inUpdate(t, x, func(tb table) error {
+			for _, k := range []string{"a", "b", "c", "d", "e"} {
+				if err := tb.put([]byte(k), []byte("value "+k)); err != nil {
+					return err
+				}
+			}
+			return tb.b.Delete([]byte("c"))
+		})
+		inUpdate(t, x, func(tb table) error {
+			if err := ask(tb); !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s: %v, want ErrDamaged", name, err)
+			}
+			if v, err := tb.get([]byte("d")); string(v) != "value d" || err != nil {
+				t.Errorf("%s: another row: %q, %v", name, v, err)
+			}
+			return nil
+		})
+	}
+}
