@@ -95,6 +95,24 @@ func (r *Repository) Checkpoint(ctx context.Context, force bool) error {
 	return nil
 }
 
+// renewCheckpoints replaces all checkpoints by one of our own: they are believed on the
+// word of their signer, and one of those was revoked.
+func (r *Repository) renewCheckpoints(ctx context.Context) error {
+	list, err := r.checkpoints(ctx)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	if err := r.writeCheckpoint(ctx); err != nil {
+		return err
+	}
+	for _, fi := range list {
+		if err := r.store.Delete(ctx, fi.Name); err != nil && !errors.Is(err, tier.ErrNotExist) {
+			return fmt.Errorf("remove old checkpoint: %w", err)
+		}
+	}
+	return nil
+}
+
 func (r *Repository) checkpointDue(ctx context.Context, list []tier.Info) (bool, error) {
 	last, size := uint64(0), int64(checkpointBytes)
 	if len(list) > 0 {

@@ -120,6 +120,9 @@ func (r *Repository) RemoveKey(ctx context.Context, role, name string) error {
 			if err := r.once(ctx, Ops{Revoked: []index.WriterKey{k}}); err != nil {
 				return err
 			}
+			if err := r.renewCheckpoints(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if err := r.store.Delete(ctx, slotPath(role, name)); err != nil {
