@@ -1,0 +1,57 @@
+# Targets for people who work on firn. Nothing but Go, git and make is needed, except for
+# bench, which compares with restic and borg where they are installed.
+
+GO       ?= go
+PREFIX   ?= /usr/local
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 60s
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+
+.PHONY: build test demo bench bench-quick fuzz lint install clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/firn ./cmd/firn
+
+# The race detector needs a C compiler; without one the tests run without it.
+test:
+	$(GO) vet ./...
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then set -x; $(GO) test -race ./...; else \
+		echo 'no C compiler: the tests run without the race detector'; set -x; $(GO) test ./...; fi
+
+# A backup of a real tree and back, in a temporary place. DEMO_TREE names another tree.
+demo: build
+	@GO='$(GO)' sh cmd/firn/demo.sh bin/firn
+
+# The benchmarks of the packages, then the same data through firn, restic and borg; that
+# table is written to bench-out/. bench-quick does only the latter, with less data.
+bench: build
+	$(GO) test -run '^$$' -bench . ./...
+	FIRN_BENCH=full $(GO) test -count=1 -timeout 6h -v -run '^TestAgainstOthers$$' ./cmd/firn
+
+bench-quick: build
+	FIRN_BENCH=quick $(GO) test -count=1 -timeout 30m -v -run '^TestAgainstOthers$$' ./cmd/firn
+
+# Every fuzz target for FUZZTIME.
+fuzz:
+	@set -e; for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+lint:
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt: $$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+install: build
+	install -D -m 0755 bin/firn $(DESTDIR)$(PREFIX)/bin/firn
+	bin/firn man --quiet --dir $(DESTDIR)$(PREFIX)/share/man/man1
+	mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	bin/firn completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/firn
+	bin/firn completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_firn
+	bin/firn completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/firn.fish
+
+clean:
+	rm -rf bin bench-out

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// helpTopics are pages of help that belong to no command.
+func helpTopics() []*cobra.Command {
+	return []*cobra.Command{
+		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitTopic()},
+		{Use: "config", Short: "The configuration file and its profiles", Long: configTopic},
+		{Use: "keys", Short: "Passphrases, identities and where they come from", Long: keysTopic},
+		{Use: "patterns", Short: "Patterns that exclude and include files", Long: patternsTopic},
+	}
+}
+
+func exitTopic() string {
+	var b strings.Builder
+	b.WriteString("Every command ends with one of these codes; each command's help says which of them it\nknows. Their meaning does not change.\n\n")
+	for code := range 256 {
+		for _, row := range exits {
+			if row.code == code {
+				fmt.Fprintf(&b, "  %3d  %s\n", row.code, row.meaning)
+			}
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+const configTopic = `The configuration file is firn/config.toml in $XDG_CONFIG_HOME or the place where the
+system keeps configuration (~/.config on Linux); --config names another one. It holds
+profiles:
+
+  [profile.default]
+  repository = "/backup/firn"
+  passphrase-command = "secret-tool lookup backup firn"
+
+  [profile.offsite]
+  repository = "/mnt/usb/firn"
+  identity-file = "~/.config/firn/key.txt"
+  host = "laptop"
+  tags = ["offsite"]
+  exclude = ["*.tmp", "/home/*/.cache"]
+
+--profile NAME or FIRN_PROFILE chooses one. Without them, and when neither -r nor
+FIRN_REPOSITORY names a repository, it is the profile called default. What the command
+line says goes before the environment, and that before the profile; tags and exclude are
+added to those of the command line.
+
+  repository          directory of the repository
+  passphrase-file     file whose first line is the passphrase
+  passphrase-command  shell command that prints it
+  identity-file       file of age identities, or an ssh private key
+  host, tags          for the snapshots that firn backup makes
+  exclude             patterns for firn backup (firn help patterns)
+
+Paths may begin with ~/ for the home directory; other relative paths begin in the
+directory of the configuration file.`
+
+const keysTopic = `A repository has key slots, each sealed to one passphrase or one public key. Any of them
+opens it. firn looks for a key in this order and takes the first place that says
+something:
+
+  1. --passphrase-file, --passphrase-command or --identity-file
+  2. FIRN_PASSPHRASE_FILE, FIRN_PASSPHRASE_COMMAND or FIRN_IDENTITY_FILE, which name a file
+     or a command, never the secret itself
+  3. the profile (firn help config)
+  4. a question at the terminal
+
+A passphrase file may be - for standard input, or /dev/fd/N; its first line counts. A
+passphrase command is run by the shell and must exit with 0. An identity file holds age
+identities, one a line, or an ssh private key of type ed25519 or rsa; either may be locked with a
+passphrase, which is asked for at the terminal. Identities of age plugins work when the plugin is installed.
+
+There are three roles. A key of role full may do everything; meta may list, check and
+tidy up, but cannot read files; write may only back up. "firn key add" makes key slots,
+"firn key list" shows them.`
+
+const patternsTopic = `A pattern is compared with the path from the root of the file system, component by
+component. * and ? and [a-z] fit within a component, ** fits any number of components.
+
+  *.o             every file or directory with such a name, and what is below it
+  build/*.o       in every directory called build
+  /home/*/.cache  anchored at the root by the slash at the beginning
+  node_modules/   directories only, by the slash at the end
+  !keep.o         takes back what earlier patterns chose: the last one that fits decides
+
+In a file of patterns there is one on each line; empty lines and lines that begin with #
+are passed over.`
+
+// helpCommand is cobra's, but a topic that does not exist is wrong usage.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return exitsOf(&cobra.Command{
+		Use:   "help [COMMAND or TOPIC]",
+		Short: "Help about a command or a topic",
+		Long:  `Print the help of a command or a topic. Topics are exit-codes, config, keys and patterns.`,
+		Example: `  firn help backup
+  firn help exit-codes`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageOf(root, fmt.Errorf("there is no command or topic %q", strings.Join(args, " ")))
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	})
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"github.com/firnstore/firn/chunk"
+	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/tier"
+)
+
+// initFlags are the flags of firn init.
+type initFlags struct {
+	chunks, keyName          string
+	recipient, recipientFile string
+	postQuantum              bool
+}
+
+func (a *app) initCommand() *cobra.Command {
+	var f initFlags
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make a repository in an empty directory",
+		Long: `Make a repository in a directory that is empty or does not exist yet.
+
+It is opened with a passphrase, which is asked for unless --passphrase-file or
+--passphrase-command gives it; or, with --recipient, with the age identity or ssh key
+that belongs to the recipient. Without the passphrase or the identity nobody can read the
+repository again: keep a copy elsewhere. "firn key add" gives it further keys.`,
+		Example: `  firn init -r /backup/firn
+  firn init -r /backup/firn --recipient age1t7r8…   # made by firn key generate`,
+		Args: args(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), &f) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.chunks, "chunks", "default", "`SIZE` of chunks, for good: default (64 KiB on average) for what changes, large (1.5 MiB) for what never changes in part")
+	fl.StringVar(&f.keyName, "key-name", "default", "`NAME` of the first key slot")
+	fl.StringVar(&f.recipient, "recipient", "", "seal the key slot to this public `KEY` instead of a passphrase")
+	fl.StringVar(&f.recipientFile, "recipient-file", "", "like --recipient, from a `FILE` such as id_ed25519.pub")
+	fl.BoolVar(&f.postQuantum, "post-quantum", false, "keys of the repository that resist quantum computers; reading it without firn then takes age 1.3 or newer")
+	choices(cmd, "chunks", "default", "large")
+	return exitsOf(cmd, exitExists)
+}
+
+func (a *app) init(ctx context.Context, f *initFlags) error {
+	choice := repo.InitOptions{SlotName: f.keyName, PostQuantum: f.postQuantum}
+	var err error
+	if choice.Profile, err = chunk.ProfileByName(f.chunks); err != nil {
+		return usageError("--chunks: %w", err)
+	}
+	p, err := a.settings()
+	if err != nil {
+		return err
+	}
+	dir, err := p.directory()
+	if err != nil {
+		return err
+	}
+	to, err := a.newKey(ctx, p, f.recipient, f.recipientFile)
+	if err != nil {
+		return err
+	}
+	store, err := tier.CreateDir(dir, tier.DirOptions{})
+	if err != nil {
+		return err
+	}
+	id, err := repo.Init(ctx, store, to, repo.Options{}, choice)
+	if err := errors.Join(err, store.Close()); err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.result(struct {
+			Repository string `json:"repository"`
+			ID         string `json:"id"`
+			Key        string `json:"key"`
+			Chunks     string `json:"chunks"`
+		}{dir, id, "full/" + f.keyName, f.chunks})
+	}
+	if !a.flags.quiet {
+		a.print("made repository %s in %s\n", id[:8], visible(dir))
+		a.print("key slot full/%s opens it; without that key nobody can, so keep a copy elsewhere\n", f.keyName)
+	}
+	return nil
+}
+
+// newKey returns what a new key slot is sealed to: the recipient given, or the
+// passphrase of p.
+func (a *app) newKey(ctx context.Context, p *profile, recipient, file string) (age.Recipient, error) {
+	switch {
+	case recipient != "" && file != "":
+		return nil, usageError("give --recipient or --recipient-file, not both")
+	case recipient != "":
+		return a.parseRecipient(recipient)
+	case file != "":
+		return a.recipientFile(file)
+	case p.IdentityFile != "":
+		return nil, usageError("an identity file opens a repository; to make a key for it, give its recipient with --recipient")
+	}
+	pass, err := a.passphrase(ctx, p, true)
+	if err != nil {
+		return nil, err
+	}
+	to, err := age.NewScryptRecipient(pass)
+	if err != nil {
+		return nil, fmt.Errorf("passphrase: %w", err)
+	}
+	to.SetWorkFactor(newWorkFactor)
+	return to, nil
+}
+
+// choices makes the shell complete the values of a flag.
+func choices(cmd *cobra.Command, flag string, values ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
