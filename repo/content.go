@@ -163,6 +163,10 @@ func (r *Repository) readList(ctx context.Context, id chunk.ID, level int, span 
 	if err != nil {
 		return nil, fmt.Errorf("chunk list: %w", err)
 	}
+	return parseList(id, b, level, span)
+}
+
+func parseList(id chunk.ID, b []byte, level int, span int64) ([]byte, error) {
 	bad := func(what string) error {
 		return fmt.Errorf("chunk list %s: %w: %s", id, ErrDamaged, what)
 	}

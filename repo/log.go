@@ -31,15 +31,21 @@ func (r *Repository) indexPath(slot int) string {
 // openIndex takes the first index file that no other process holds.
 func (r *Repository) openIndex(ctx context.Context) error {
 	var err error
+	logAlone := r.opt.NoIndex
 	for slot := range indexSlots {
 		path := r.indexPath(slot)
-		if r.opt.NoIndex && slot == 0 {
-			if err := removeIndex(path); err != nil {
-				return err
-			}
-		}
 		opt := index.Options{Repository: r.id, BootID: r.opt.BootID, Partial: r.ring.metaID == nil}
 		r.index, err = index.Open(path, opt)
+		if err == nil && r.opt.NoIndex {
+			r.opt.NoIndex = false // once is enough
+			if err := r.index.Close(); err != nil {
+				return err
+			}
+			if err := r.removeIndexes(); err != nil {
+				return err
+			}
+			r.index, err = index.Open(path, opt)
+		}
 		switch {
 		case errors.Is(err, index.ErrBusy):
 			continue
@@ -53,7 +59,7 @@ func (r *Repository) openIndex(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.begin(ctx); err != nil {
+		if err := r.begin(ctx, logAlone); err != nil {
 			return errors.Join(err, r.index.Close())
 		}
 		return nil
@@ -63,12 +69,12 @@ func (r *Repository) openIndex(ctx context.Context) error {
 
 // begin fills an empty index as far as a checkpoint goes, after comparing commit 1
 // with what config and key slot say.
-func (r *Repository) begin(ctx context.Context) error {
+func (r *Repository) begin(ctx context.Context, logAlone bool) error {
 	seq, _, err := r.index.Applied()
 	if err != nil || seq > 0 {
 		return err
 	}
-	if err := r.checkGenesis(ctx); err != nil || r.opt.NoIndex {
+	if err := r.checkGenesis(ctx); err != nil || logAlone {
 		return err
 	}
 	return r.loadCheckpoint(ctx)
@@ -84,6 +90,27 @@ func (r *Repository) resetIndex(ctx context.Context) error {
 		return err
 	}
 	return r.openIndex(ctx)
+}
+
+// removeIndexes removes the index files that no other process holds.
+func (r *Repository) removeIndexes() error {
+	for slot := range indexSlots {
+		path := r.indexPath(slot)
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		x, err := index.Open(path, index.Options{Repository: r.id, BootID: r.opt.BootID, Partial: r.ring.metaID == nil})
+		if errors.Is(err, index.ErrBusy) {
+			continue
+		}
+		if err == nil {
+			err = x.Close()
+		}
+		if rerr := removeIndex(path); rerr != nil {
+			return errors.Join(err, rerr)
+		}
+	}
+	return nil
 }
 
 func removeIndex(path string) error {

@@ -200,15 +200,20 @@ func openSlots(ctx context.Context, store tier.Store, ids []age.Identity) (*keyr
 		if err != nil {
 			return nil, fmt.Errorf("read key slot: %w", err)
 		}
+		if _, err := age.ExtractHeader(bytes.NewReader(sealed)); err != nil {
+			damaged = fmt.Errorf("key slot %s: %w: %v", name, ErrDamaged, err)
+			continue
+		}
 		r, err := age.Decrypt(bytes.NewReader(sealed), ids...)
 		var mismatch *age.NoIdentityMatchError
 		if errors.As(err, &mismatch) {
 			continue
 		}
-		var plain []byte
-		if err == nil {
-			plain, err = io.ReadAll(io.LimitReader(r, maxSlot+1))
+		if err != nil { // of the identity, or a header that was tampered with
+			damaged = fmt.Errorf("open key slot %s: %w", name, err)
+			continue
 		}
+		plain, err := io.ReadAll(io.LimitReader(r, maxSlot+1))
 		if err != nil {
 			damaged = fmt.Errorf("key slot %s: %w: %v", name, ErrDamaged, err)
 			continue

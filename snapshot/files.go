@@ -26,6 +26,10 @@ type batchItem struct {
 	link *inodeKey // of a file with several names
 }
 
+// errNoTarget: of what was named nothing is there. A snapshot of nothing would become the
+// latest one, and hide the last good one.
+var errNoTarget = errors.New("none of the files and directories named can be found; no snapshot was made")
+
 // errChanged: a file is not as it was when it was looked at first.
 var errChanged = errors.New("changed while it was read")
 
@@ -85,6 +89,7 @@ func (s *saver) settleFile(b *batch, it *batchItem, n *Node) {
 	if n != nil {
 		s.count(n, s.fileKind(it.old))
 	}
+	s.BytesNew.Store(s.in.Stats().BytesNew)
 	if it.link != nil {
 		s.links.done(*it.link, n)
 	}

@@ -81,6 +81,9 @@ func (f *Filter) match(s *Snapshot) bool {
 func List(r *repo.Repository, f Filter) ([]*Snapshot, error) { return withPrefix(r, "", f) }
 
 func withPrefix(r *repo.Repository, prefix string, f Filter) (all []*Snapshot, err error) {
+	if role, name := r.Role(); role == index.Write {
+		return nil, fmt.Errorf("key slot %s has role %s and cannot read snapshots: %w", name, role, repo.ErrRole)
+	}
 	err = r.Index().Snapshots(prefix, func(v *index.Version) error {
 		s, err := fromVersion(v)
 		if err == nil && f.match(s) {

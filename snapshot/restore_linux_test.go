@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -164,6 +165,24 @@ func blocks(t testing.TB, path string) int64 {
 	return st.Blocks * 512
 }
 
+// dataIn lists where the data of a file begins and ends.
+func dataIn(t testing.TB, path string) (bounds []int64) {
+	t.Helper()
+	f, err := os.Open(path)
+	must(t, err)
+	defer func() { _ = f.Close() }()
+	for off := int64(0); ; {
+		start, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return bounds
+		}
+		must(t, err)
+		end, err := unix.Seek(int(f.Fd()), start, unix.SEEK_HOLE)
+		must(t, err)
+		bounds, off = append(bounds, start, end), end
+	}
+}
+
 // Holes are made again, from a new file, over data, and not where they do not belong.
 func TestRestoreSparse(t *testing.T) {
 	src := filepath.Join(t.TempDir(), "src")
@@ -208,6 +227,9 @@ func TestRestoreSparse(t *testing.T) {
 		}
 		res := restoring(t, r, s, RestoreOptions{Target: target, Sparse: c.mode, Verify: true})
 		check("new")
+		if want, got := dataIn(t, src+"/sparse"), dataIn(t, below(target, s)+"/sparse"); c.mode == SparseAuto && !slices.Equal(got, want) {
+			t.Errorf("data lies at %v, want %v", got, want)
+		}
 		if c.mode == SparseAuto && res.BytesWritten > 32<<10 {
 			t.Errorf("%d bytes were written", res.BytesWritten)
 		}

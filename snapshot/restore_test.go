@@ -336,7 +336,11 @@ func TestRestoreInPlaceWritesOnlyWhatDiffers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inode := inodeOf(t, file)
 			must(t, os.WriteFile(file, c.change(bytes.Clone(data)), 0o644))
-			res := restoring(t, r, s, RestoreOptions{Target: target})
+			progress := &Progress{}
+			res := restoring(t, r, s, RestoreOptions{Target: target, Progress: progress})
+			if n := progress.BytesRead.Load(); hasherOf(r) != nil && n > c.limit {
+				t.Errorf("%d bytes were fetched, want at most %d", n, c.limit)
+			}
 			got, err := os.ReadFile(file)
 			if err != nil || !bytes.Equal(got, data) {
 				t.Fatalf("content differs: %v", err)
@@ -603,7 +607,10 @@ func TestRestoreWithMissingPack(t *testing.T) {
 			t.Errorf("first%02d: %v", i, err)
 		}
 	}
-	if len(p.found) != 21 || p.found["zlink"] == nil || res.Problems != 21 || res.Files != 20 {
+	if err := p.found["zlink"]; err == nil || !strings.Contains(err.Error(), "second07") {
+		t.Errorf("the other name of a file that was not restored: %v", err)
+	}
+	if len(p.found) != 21 || res.Problems != 21 || res.Files != 20 {
 		t.Errorf("%d problems, %+v", len(p.found), res)
 	}
 }
@@ -617,4 +624,48 @@ func listPacks(t testing.TB, store tier.Store) (names []string) {
 		return nil
 	}))
 	return names
+}
+
+// A file of which a part is missing gets the rest, does not look complete, and shows
+// nobody what its mode in the snapshot would hide.
+func TestRestoreOfIncompleteFile(t *testing.T) {
+	store := tier.NewMemory()
+	r := restoreRepo(t, store)
+	src := filepath.Join(t.TempDir(), "src")
+	first, second := noise(1, 500_000), noise(2, 500_000)
+	put(t, src+"/first", first)
+	saved(t, r, src)
+	packs := listPacks(t, store)
+	must(t, os.Remove(src+"/first"))
+	put(t, src+"/mixed", append(bytes.Clone(first), second...))
+	must(t, os.Chmod(src+"/mixed", 0o600))
+	s := saved(t, r, src)
+	for _, name := range listPacks(t, store) {
+		fi, err := store.Stat(t.Context(), name)
+		must(t, err)
+		if !slices.Contains(packs, name) && fi.Size > 200_000 {
+			must(t, store.Delete(t.Context(), name))
+		}
+	}
+	target := t.TempDir()
+	file := below(target, s) + "/mixed"
+	put(t, file, noise(3, 1_000_000))
+	p := &problems{target: below(target, s)}
+	res, err := Restore(t.Context(), r, s, RestoreOptions{Target: target, Problem: p.add})
+	must(t, err)
+	if !errors.Is(p.found["mixed"], repo.ErrDamaged) || !strings.Contains(p.found["mixed"].Error(), "at offset") || res.Files != 0 {
+		t.Errorf("problems %v, %+v", p.found, res)
+	}
+	got, err := os.ReadFile(file)
+	must(t, err)
+	if !bytes.Equal(got[:300_000], first[:300_000]) {
+		t.Error("what there was of the file was not restored")
+	}
+	fi, err := os.Stat(file)
+	must(t, err)
+	want, err := os.Stat(src + "/mixed")
+	must(t, err)
+	if fi.ModTime().Equal(want.ModTime()) || fi.Mode() != 0o600 {
+		t.Errorf("time %v, mode %v", fi.ModTime(), fi.Mode())
+	}
 }

@@ -69,7 +69,7 @@ type SaveResult struct {
 	Bytes          int64         `json:"bytes"`
 	BytesRead      int64         `json:"bytes_read"`
 	BytesNew       int64         `json:"bytes_new"`   // new chunks, before compression
-	BytesAdded     int64         `json:"bytes_added"` // growth of the repository
+	BytesAdded     int64         `json:"bytes_added"` // sealed bytes of the packs that were added
 	Problems       int64         `json:"problems"`    // sources that could not be read
 	Duration       time.Duration `json:"-"`
 	Seconds        float64       `json:"seconds"`
@@ -94,6 +94,7 @@ type saver struct {
 
 type counters struct {
 	filesNew, filesChanged, filesUnchanged, sockets atomic.Int64
+	targets                                         atomic.Int64 // named and found
 }
 
 const (
@@ -292,7 +293,7 @@ func (s *saver) problem(path string, err error) {
 	if s.opt.Problem != nil {
 		var pe *fs.PathError
 		if errors.As(err, &pe) && pe.Path == path {
-			err = fmt.Errorf("%s: %w", pe.Op, pe.Err)
+			err = pe.Err // the path is shown anyway, and the system call helps nobody
 		}
 		s.opt.Problem(path, err)
 	}

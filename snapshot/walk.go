@@ -233,6 +233,9 @@ func (s *saver) root(t *target, parent *Snapshot) (*Node, error) {
 		s.walk(d, share(dir), s.openEarlier(old))
 	} else {
 		s.walkTargets(d, t, s.openEarlier(old))
+		if s.res.targets.Load() == 0 {
+			return nil, errNoTarget
+		}
 	}
 	return s.await(result)
 }
@@ -264,6 +267,7 @@ func (s *saver) walkTargets(d *dirState, t *target, old *earlier) {
 				s.problem(child.path, err)
 				continue
 			}
+			s.res.targets.Add(1)
 			s.walkTarget(d, child.path, n, blocks, oldNode, oldRaw)
 			continue
 		}

@@ -17,10 +17,10 @@ import (
 )
 
 var (
-	// newWorkFactor is log2 of the work that one guess of a new passphrase costs: 128
-	// MiB of memory and about 0.4 seconds. Tests lower it.
-	newWorkFactor = 17
-	// maxWorkFactor bounds what a key slot may make this machine do: 8 times that.
+	// newWorkFactor is log2 of the work that one guess of a new passphrase costs: 64 MiB of
+	// memory and about 0.2 s, as much as restic asks for. Tests lower it.
+	newWorkFactor = 16
+	// maxWorkFactor bounds what a key slot may make this machine do: 16 times that.
 	maxWorkFactor = 20
 )
 

@@ -35,9 +35,17 @@ func (r *report) limitTables(b *strings.Builder) {
 		wall := median(r.values(l.corpus, "", l.name, func(res result) float64 { return res.Wall }))
 		cpu := median(r.cpu(l.corpus, "", l.name))
 		writeRow(b, "", []string{fmt.Sprintf("%s: `%s`", l.corpus, strings.ReplaceAll(l.name, "|", `\|`)), figure(wall, -1), figure(cpu, -1),
-			figure(float64(c.Bytes)/1e6/wall, 0), figure(float64(c.Files)/wall, 0)})
+			figure(float64(c.Bytes)/1e6/wall, 0), filesPerSecond(c, wall)})
 	}
 	r.boundTable(b)
+}
+
+// filesPerSecond is a dash for a corpus of one file, where it says nothing.
+func filesPerSecond(c *corpus, seconds float64) string {
+	if c.Files == 1 {
+		return "–"
+	}
+	return figure(float64(c.Files)/seconds, 0)
 }
 
 // boundTable writes the CPU time of the limits divided by that of the tools.

@@ -44,7 +44,7 @@ func TestDumpBytesAreFixed(t *testing.T) {
 
 func TestDumpHasTheSizeAndTheChanges(t *testing.T) {
 	t.Parallel()
-	const size = 50e6
+	const size = 20e6
 	c, err := dumpCorpus(context.Background(), t.TempDir(), size, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -190,8 +190,8 @@ func differences(a, b map[string]string) (onlyA, onlyB, differ int) {
 
 func TestTreeIsTheSameFromTheSameSeed(t *testing.T) {
 	t.Parallel()
-	roots := someFiles(t, 900)
-	size := treeSize{minFiles: 600, maxFiles: 700, maxBytes: 1 << 30}
+	roots := someFiles(t, 300)
+	size := treeSize{minFiles: 200, maxFiles: 230, maxBytes: 1 << 30}
 	trees := make([]map[string]string, 3)
 	for i, seed := range []uint64{1, 1, 2} {
 		dir := t.TempDir()
@@ -215,12 +215,12 @@ func TestTreeIsTheSameFromTheSameSeed(t *testing.T) {
 func TestTreeIsFilledWithEditedCopies(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "tree")
-	names, _, err := makeTree(context.Background(), dir, someFiles(t, 100), treeSize{minFiles: 250, maxFiles: 300, maxBytes: 1 << 30}, 1)
+	names, _, err := makeTree(context.Background(), dir, someFiles(t, 50), treeSize{minFiles: 120, maxFiles: 150, maxBytes: 1 << 30}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(names) != 250 {
-		t.Errorf("tree has %d files, want 250", len(names))
+	if len(names) != 120 {
+		t.Errorf("tree has %d files, want 120", len(names))
 	}
 	texts := map[string]string{}
 	for name, text := range listing(t, dir) {
@@ -233,7 +233,7 @@ func TestTreeIsFilledWithEditedCopies(t *testing.T) {
 
 func TestTreeStopsAtItsLimits(t *testing.T) {
 	t.Parallel()
-	roots := someFiles(t, 700)
+	roots := someFiles(t, 300)
 	for _, size := range []treeSize{{maxFiles: 50, maxBytes: 1 << 30}, {maxFiles: 1 << 30, maxBytes: 5000}} {
 		names, total, err := makeTree(context.Background(), filepath.Join(t.TempDir(), "tree"), roots, size, 1)
 		if err != nil {
@@ -247,12 +247,12 @@ func TestTreeStopsAtItsLimits(t *testing.T) {
 
 func TestTreeGoesToItsNextDayAndBack(t *testing.T) {
 	t.Parallel()
-	c, err := treeCorpus(context.Background(), t.TempDir(), someFiles(t, 2000), treeSize{maxFiles: 5000, maxBytes: 1 << 30}, 1)
+	c, err := treeCorpus(context.Background(), t.TempDir(), someFiles(t, 800), treeSize{maxFiles: 5000, maxBytes: 1 << 30}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Files != 2000 {
-		t.Fatalf("tree has %d files, want 2000", c.Files)
+	if c.Files != 800 {
+		t.Fatalf("tree has %d files, want 800", c.Files)
 	}
 	first := listing(t, c.source)
 	for range 2 {
@@ -260,9 +260,9 @@ func TestTreeGoesToItsNextDayAndBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		gone, added, changed := differences(first, listing(t, c.source))
-		// 20 removed and 5 renamed are gone, 20 new and 5 renamed are added.
-		if gone != 25 || added != 25 || changed != 20 {
-			t.Errorf("next day: %d files gone, %d added, %d changed, want 25, 25, 20", gone, added, changed)
+		// 8 removed and 2 renamed are gone, 8 new and 2 renamed are added.
+		if gone != 10 || added != 10 || changed != 8 {
+			t.Errorf("next day: %d files gone, %d added, %d changed, want 10, 10, 8", gone, added, changed)
 		}
 		if err := c.rewind(); err != nil {
 			t.Fatal(err)
