@@ -30,8 +30,12 @@ func testMeasurer(t *testing.T, timeout time.Duration) *measurer {
 	return &measurer{self: self, file: filepath.Join(t.TempDir(), "usage.json"), timeout: timeout}
 }
 
+// quickExit keeps a measuring process with the race detector from the second that it
+// else waits at its end.
+const quickExit = "GORACE=atexit_sleep_ms=0"
+
 func shell(script string) command {
-	return command{args: []string{"sh", "-c", script}, env: []string{"PATH=" + os.Getenv("PATH")}}
+	return command{args: []string{"sh", "-c", script}, env: []string{"PATH=" + os.Getenv("PATH"), quickExit}}
 }
 
 func TestMeasureCountsChildren(t *testing.T) {
@@ -111,6 +115,7 @@ func testBench(t *testing.T, tools ...*tool) *bench {
 		t.Fatal(err)
 	}
 	b.sync = func() {}
+	b.env = append(b.env, quickExit)
 	c, err := treeCorpus(context.Background(), b.path("tree"), someFiles(t, 100), treeSize{maxFiles: 500, maxBytes: 1 << 30}, 1)
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func TestDumpBytesAreFixed(t *testing.T) {
 
 func TestDumpHasTheSizeAndTheChanges(t *testing.T) {
 	t.Parallel()
-	const size = 20e6
+	const size = 50e6
 	c, err := dumpCorpus(context.Background(), t.TempDir(), size, 1)
 	if err != nil {
 		t.Fatal(err)
