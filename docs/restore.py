@@ -345,7 +345,7 @@ class Repository:
         while at < len(data):
             item, at = decode(data, at)
             if level == 0:
-                yield record(item, 19)
+                yield record(item, 20)
             elif record(item, 2)[0] >= start:
                 yield from self.nodes(bytes([level - 1]) + item[1], start)
 

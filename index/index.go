@@ -78,6 +78,7 @@ type Index struct {
 	checked bool       // leaf pages were checked, see pages.go; guarded by apply
 	swept   bool       // of parts without a run; guarded by apply
 	broken  atomic.Bool
+	suspect atomic.Bool // an answer was ErrDamaged: Close deletes the file
 	stuck   atomic.Bool // broke while bbolt held its locks
 	chunks  chunkTable
 }
@@ -229,8 +230,11 @@ func (x *Index) checkState(tx *bolt.Tx, opt Options, pages *uint32) error {
 
 // Close makes the index durable, marks it as closed cleanly and lets go of the file.
 func (x *Index) Close() error {
+	if x.suspect.Load() {
+		defer func() { _ = os.Remove(x.path) }() // Open makes a new one
+	}
 	if x.stuck.Load() {
-		return nil // the file is to be deleted, and closing it could wait for ever
+		return nil // closing it could wait for ever
 	}
 	x.apply.Lock()
 	defer x.apply.Unlock()
@@ -298,6 +302,9 @@ func (x *Index) guard(f func() error) (err error) {
 		if p := recover(); p != nil {
 			x.broken.Store(true)
 			err = fmt.Errorf("index %s: %w: %v", x.path, ErrDamaged, p)
+		}
+		if errors.Is(err, ErrDamaged) {
+			x.suspect.Store(true)
 		}
 	}()
 	return f()

@@ -5,8 +5,8 @@ import "errors"
 var (
 	// ErrNoRepository: there is no repository at this place.
 	ErrNoRepository = errors.New("no firn repository here")
-	// ErrExists: there is a repository, or part of one, at this place already.
-	ErrExists = errors.New("there is a repository here already")
+	// ErrExists: there is a repository, part of one, or a key slot at this place already.
+	ErrExists = errors.New("already exists")
 	// ErrWrongKey: no key slot opens with the passphrase or identity given.
 	ErrWrongKey = errors.New("no key slot opens with this passphrase or identity")
 	// ErrRole: the key slot in use may not do this.

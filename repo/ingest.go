@@ -356,8 +356,8 @@ func (in *Ingest) Meta(data []byte) (chunk.ID, error) {
 
 // Content stores a stream that is in memory. data is not kept.
 func (w *Worker) Content(data []byte) (Content, error) {
-	if len(data) <= inlineMax {
-		return newContent(formInline, int64(len(data)), data), nil
+	if len(data) == 0 {
+		return Content{}, nil // the only inline content written: others would lie in metadata
 	}
 	sp := splitter{cutter: w.in.s.r.ring.cutter}
 	w.spans, _ = sp.split(w.spans[:0], data, true, 0)

@@ -68,7 +68,7 @@ func Init(ctx context.Context, store tier.Store, recipient age.Recipient, opt Op
 
 func refuseExisting(ctx context.Context, store tier.Store) error {
 	if _, err := store.Stat(ctx, configName); err == nil {
-		return fmt.Errorf("%s: %w", store, ErrExists)
+		return fmt.Errorf("a repository in %s %w", store, ErrExists)
 	} else if !errors.Is(err, tier.ErrNotExist) {
 		return fmt.Errorf("look for a repository in %s: %w", store, err)
 	}
@@ -79,7 +79,7 @@ func refuseExisting(ctx context.Context, store tier.Store) error {
 		}
 		if len(names) > 0 {
 			return fmt.Errorf("%s has %s but no config, from an init that was interrupted or a repository that lost it; "+
-				"if it holds no backups, empty it and run init again: %w", store, names[0], ErrExists)
+				"if it holds no backups, empty it and run init again: something %w", store, names[0], ErrExists)
 		}
 	}
 	return nil

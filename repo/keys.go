@@ -81,9 +81,12 @@ func AddKey(ctx context.Context, r *Repository, role index.Role, name string, to
 		return err
 	}
 	cert := index.NewCertificate(ring.public(), role, r.ring.signer)
-	return r.once(ctx, Ops{Admitted: []index.Certificate{cert}, Rows: []index.Row{{
-		Table: "setting", Key: writerRow(role.String(), name), Value: cert.Writer[:],
-	}}})
+	own := r.ring.public()
+	return r.once(ctx, Ops{Admitted: []index.Certificate{cert}, Rows: []index.Row{
+		{Table: "setting", Key: writerRow(role.String(), name), Value: cert.Writer[:]},
+		// The slot that init made has no such row yet.
+		{Table: "setting", Key: writerRow(r.ring.Role, r.ring.Name), Value: own[:]},
+	}})
 }
 
 // writerRow is the key of the setting that remembers the writer of a key slot, so that
@@ -112,17 +115,18 @@ func (r *Repository) RemoveKey(ctx context.Context, role, name string) error {
 		return fmt.Errorf("key slot %s/%s: %w; firn key list shows what there is", role, name, ErrNotFound)
 	}
 	if role == "full" && full == 1 {
-		return fmt.Errorf("key slot %s/%s is the last that can restore: %w", role, name, ErrRole)
+		return fmt.Errorf("key slot %s/%s is the last that can restore; add another full key first: %w", role, name, ErrRole)
+	}
+	if role == r.ring.Role && name == r.ring.Name {
+		return fmt.Errorf("key slot %s/%s is the one in use and cannot revoke itself; "+
+			"open the repository with another full key to remove it: %w", role, name, ErrRole)
 	}
 	if writer, err := r.index.Row("setting", writerRow(role, name)); err == nil && len(writer) == 32 {
-		k := index.WriterKey(writer)
-		if k != r.ring.public() { // one's own comes last: nobody could finish the work
-			if err := r.once(ctx, Ops{Revoked: []index.WriterKey{k}}); err != nil {
-				return err
-			}
-			if err := r.renewCheckpoints(ctx); err != nil {
-				return err
-			}
+		if err := r.once(ctx, Ops{Revoked: []index.WriterKey{index.WriterKey(writer)}}); err != nil {
+			return err
+		}
+		if err := r.renewCheckpoints(ctx); err != nil {
+			return err
 		}
 	}
 	if err := r.store.Delete(ctx, slotPath(role, name)); err != nil {

@@ -144,6 +144,10 @@ func logError(store tier.Store, name string, err error) error {
 		return fmt.Errorf("%s in %s: %w: %w", name, store, ErrVersion, err)
 	case errors.Is(err, index.ErrDamaged):
 		return err
+	case !errors.Is(err, index.ErrCorrupt) && !errors.Is(err, index.ErrForged) && !errors.Is(err, index.ErrChain):
+		// It is of this machine, not of the repository.
+		return fmt.Errorf("fold the log into the local index: %w; the repository is not affected: "+
+			"free space there, or let XDG_CACHE_HOME name another directory", err)
 	}
 	return fmt.Errorf("%s in %s: %w: %w; run firn check, and bring the file back from a copy of the repository", name, store, ErrDamaged, err)
 }

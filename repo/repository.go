@@ -104,6 +104,12 @@ func ReadID(ctx context.Context, store tier.Store) (string, error) {
 		return "", fmt.Errorf("read config of %s: %w", store, err)
 	}
 	id, err := parseConfig(b)
+	if errors.Is(err, ErrNoRepository) {
+		if _, serr := store.Stat(ctx, index.CommitName(1)); serr == nil {
+			err = fmt.Errorf("file config: %w: it is not what init wrote, but there is a log; bring it back from a copy: "+
+				"three lines, the last with the ID of the repository", ErrDamaged)
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", store, err)
 	}

@@ -46,6 +46,7 @@ type Session struct {
 	doneN   int        // the bytes of their directories
 	last    time.Time  // of the last commit
 	relied  map[index.PackNum]struct{}
+	broken  map[index.PackNum]struct{} // not to be relied on
 	sealed  bool
 	dropped bool // a pack was dropped since relied was last checked
 
@@ -83,6 +84,27 @@ func (r *Repository) Begin(ctx context.Context) (*Session, error) {
 
 // ID of the session.
 func (s *Session) ID() pack.Session { return s.id }
+
+// Distrust looks for packs whose files are missing or have another length than their
+// commit says, and reports them. The session stores again what only they hold.
+func (s *Session) Distrust(ctx context.Context, problem func(file string, err error)) (found int, err error) {
+	var packs, orphans int64
+	err = s.r.VerifyPacks(ctx, &packs, &orphans, func(file string, id pack.ID, err error) {
+		p, perr := s.r.index.PackByID(id)
+		if perr != nil {
+			return
+		}
+		s.mu.Lock()
+		if s.broken == nil {
+			s.broken = map[index.PackNum]struct{}{}
+		}
+		s.broken[p.Num] = struct{}{}
+		s.mu.Unlock()
+		found++
+		problem(file, err)
+	})
+	return found, err
+}
 
 // Added is how many sealed bytes the finished packs of the session have.
 func (s *Session) Added() int64 { return s.added.Load() }
@@ -162,7 +184,11 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 			return err
 		}
 		if won {
-			return r.fold([]*index.Commit{c})
+			if err := r.fold([]*index.Commit{c}); err != nil {
+				// The commit is durable. The index is behind, and the next use of it follows.
+				r.opt.Warn(fmt.Sprintf("commit %d is done, but %v", c.Header.Seq, err))
+			}
+			return nil
 		}
 	}
 	return fmt.Errorf("commit after %d tries: %w", maxTries, ErrBusy)
@@ -298,6 +324,9 @@ func (s *Session) claim(ids []chunk.ID, locs []index.Location, store []bool) err
 	}
 	s.mu.Lock()
 	for i := range locs {
+		if _, bad := s.broken[locs[i].Pack]; bad {
+			locs[i] = index.Location{} // stored again, which heals
+		}
 		if locs[i].Pack != 0 {
 			s.relied[locs[i].Pack] = struct{}{}
 		}

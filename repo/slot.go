@@ -179,7 +179,7 @@ func sealSlot(ctx context.Context, store tier.Store, s *slot, to age.Recipient) 
 	}
 	err = tier.Put(ctx, store, slotPath(s.Role, s.Name), buf.Bytes())
 	if errors.Is(err, tier.ErrExist) {
-		return fmt.Errorf("key slot %s/%s: %w", s.Role, s.Name, ErrExists)
+		return fmt.Errorf("key slot %s/%s %w; choose another name, or remove it first", s.Role, s.Name, ErrExists)
 	}
 	return err
 }

@@ -58,9 +58,6 @@ func (in *Ingest) Stream(src Source, base *Content, progress func(n int64)) (Con
 	if err != nil {
 		return Content{}, err
 	}
-	if st.head != nil {
-		return newContent(formInline, int64(len(st.head)), st.head), nil
-	}
 	return st.list.finish()
 }
 
@@ -84,10 +81,9 @@ type stream struct {
 	slabSize int
 
 	slab  []byte
-	have  int    // bytes in slab, from split.base on
-	zeros int64  // of a hole of the source, behind them
-	eof   bool   // nothing comes behind those
-	head  []byte // the whole of a stream that turned out to be inline
+	have  int   // bytes in slab, from split.base on
+	zeros int64 // of a hole of the source, behind them
+	eof   bool  // nothing comes behind those
 	queue []*batch
 }
 
@@ -111,8 +107,7 @@ func (st *stream) run() error {
 			return err
 		}
 		final := st.eof && st.zeros == 0
-		if final && st.split.base == 0 && st.have <= inlineMax {
-			st.head = append([]byte{}, st.slab[:st.have]...)
+		if final && st.split.base == 0 && st.have == 0 {
 			return nil
 		}
 		b := &batch{}

@@ -53,12 +53,14 @@ func (r *Repository) VerifyLog(ctx context.Context, problem func(file string, er
 // name and size. It counts packs, and files that no commit names: those of sessions
 // that were interrupted.
 func (r *Repository) VerifyPacks(ctx context.Context, packs, orphans *int64, problem func(file string, id pack.ID, err error)) error {
+	there := map[pack.ID]struct{}{}
 	err := r.store.List(ctx, "packs/", "", func(fi tier.Info) error {
 		id, err := pack.ParseID(fi.Name[max(0, len(fi.Name)-32):])
 		if err != nil || id.Name() != fi.Name {
 			*orphans++
 			return nil
 		}
+		there[id] = struct{}{}
 		p, err := r.index.PackByID(id)
 		if errors.Is(err, index.ErrNotFound) {
 			*orphans++
@@ -78,12 +80,10 @@ func (r *Repository) VerifyPacks(ctx context.Context, packs, orphans *int64, pro
 		if p.Seq != 0 {
 			return nil // in a commit, which was read
 		}
-		_, err := r.store.Stat(ctx, p.Record.ID.Name())
-		if errors.Is(err, tier.ErrNotExist) {
+		if _, ok := there[p.Record.ID]; !ok {
 			missing = append(missing, p)
-			return nil
 		}
-		return err
+		return nil
 	})
 	for _, p := range missing {
 		problem(p.Record.ID.Name(), p.Record.ID, fmt.Errorf("%w: the file is missing", ErrDamaged))

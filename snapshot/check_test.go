@@ -45,7 +45,7 @@ func TestCheckOfAWholeRepository(t *testing.T) {
 // A pack that is gone or damaged is named, with the snapshots and files it is needed for.
 func TestCheckNamesWhatIsAffected(t *testing.T) {
 	r, dir := newTestRepo(t), t.TempDir()
-	write(t, filepath.Join(dir, "intact"), []byte("inline"))
+	write(t, filepath.Join(dir, "intact"), nil)
 	write(t, filepath.Join(dir, "lost"), randomBytes(3, 200_000))
 	_, s := saveTree(t, r, SaveOptions{Paths: []string{dir}})
 	var name string

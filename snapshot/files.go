@@ -45,7 +45,7 @@ func (s *saver) file(b *batch, name string, n *Node, old *Node) {
 	it := batchItem{name: name, node: n, old: old}
 	if n.Links > 1 {
 		it.link = &inodeKey{n.Device, n.Inode}
-		if s.links.wait(*it.link, b.d, n.Name, func(c []byte, size int64) *Node { return s.linked(n, c, size, old) }) {
+		if s.links.wait(*it.link, b.d, n.Name, func(read *Node) *Node { return s.linked(b.d, n, read, old) }) {
 			return
 		}
 	}
@@ -88,6 +88,8 @@ func (s *saver) flush(b *batch) {
 func (s *saver) settleFile(b *batch, it *batchItem, n *Node) {
 	if n != nil {
 		s.count(n, s.fileKind(it.old))
+	} else {
+		b.d.partial.Store(true)
 	}
 	s.BytesNew.Store(s.in.Stats().BytesNew)
 	if it.link != nil {
@@ -178,7 +180,7 @@ func (s *saver) compare(f *localFile, path string, n *Node, sameSize bool) {
 	}
 	if err != nil {
 		s.problem(path, err)
-		n.ChangeTime = 0
+		n.ChangeTime = changedWhileRead
 	}
 }
 
@@ -293,14 +295,13 @@ type inodeKey struct{ device, inode uint64 }
 
 type linkedFile struct {
 	ready   bool
-	content []byte
-	size    int64
-	waiting []func(content []byte, size int64)
+	node    *Node // as it was read; nil: it could not be
+	waiting []func(read *Node)
 }
 
 // wait reports whether another name of the file is read or being read; then an entry
 // called name is added, and finished with what that gave.
-func (t *linkTable) wait(key inodeKey, d *dirState, name []byte, make func([]byte, int64) *Node) bool {
+func (t *linkTable) wait(key inodeKey, d *dirState, name []byte, make func(read *Node) *Node) bool {
 	t.mu.Lock()
 	f := t.files[key]
 	if f == nil {
@@ -312,14 +313,14 @@ func (t *linkTable) wait(key inodeKey, d *dirState, name []byte, make func([]byt
 		return false
 	}
 	slot := d.add(name)
-	finish := func(content []byte, size int64) { d.finish(slot, make(content, size)) }
+	finish := func(read *Node) { d.finish(slot, make(read)) }
 	if !f.ready {
 		f.waiting = append(f.waiting, finish)
 		t.mu.Unlock()
 		return true
 	}
 	t.mu.Unlock()
-	finish(f.content, f.size)
+	finish(f.node)
 	return true
 }
 
@@ -331,25 +332,24 @@ func (t *linkTable) done(key inodeKey, n *Node) {
 		t.mu.Unlock()
 		return
 	}
-	if n != nil {
-		f.content, f.size = n.Content, n.Size
-	}
-	f.ready = true
+	f.node, f.ready = n, true
 	waiting := f.waiting
 	f.waiting = nil
 	t.mu.Unlock()
 	for _, w := range waiting {
-		w(f.content, f.size)
+		w(n)
 	}
 }
 
-// linked is the node of a further name of a file that was read under another.
-func (s *saver) linked(n *Node, content []byte, size int64, old *Node) *Node {
-	if content == nil {
-		s.problem(string(n.Name), errors.New("another name of this file could not be read"))
+// linked is the node of a further name of a file that was read under another: all that
+// belongs to the inode is as it was read there, so that the names cannot disagree.
+func (s *saver) linked(d *dirState, n, read, old *Node) *Node {
+	if read == nil {
+		d.problem(string(n.Name), errors.New("another name of this file could not be read"))
 		return nil
 	}
-	n.Content, n.Size = content, size
-	s.count(n, s.fileKind(old))
-	return n
+	same := *read
+	same.Name = n.Name
+	s.count(&same, s.fileKind(old))
+	return &same
 }

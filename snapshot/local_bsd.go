@@ -10,8 +10,8 @@ import (
 
 const openNoAtime = 0
 
-func modTime(st *unix.Stat_t) int64    { return st.Mtim.Nano() }
-func changeTime(st *unix.Stat_t) int64 { return st.Ctim.Nano() }
+func modTime(st *unix.Stat_t) int64    { return nanoseconds(st.Mtim) }
+func changeTime(st *unix.Stat_t) int64 { return nanoseconds(st.Ctim) }
 
 // nextData: holes are read as zeros here.
 func nextData(*localFile, int64) (start, end int64, err error) {

@@ -12,8 +12,8 @@ import (
 
 const openNoAtime = unix.O_NOATIME
 
-func modTime(st *unix.Stat_t) int64    { return st.Mtim.Nano() }
-func changeTime(st *unix.Stat_t) int64 { return st.Ctim.Nano() }
+func modTime(st *unix.Stat_t) int64    { return nanoseconds(st.Mtim) }
+func changeTime(st *unix.Stat_t) int64 { return nanoseconds(st.Ctim) }
 
 // nextData returns the next stretch of data at or behind off; io.EOF when only a hole
 // is left.

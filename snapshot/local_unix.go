@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -268,3 +269,15 @@ func (d *localDir) xattrs(n *Node) error { return fdXattrs(int(d.f.Fd()), d.path
 
 // xattrs fills in the extended attributes of a file.
 func (f *localFile) xattrs(n *Node) error { return fdXattrs(f.fd, f.path, n) }
+
+// nanoseconds since 1970, or the nearest that 64 bits hold.
+func nanoseconds(t unix.Timespec) int64 {
+	const last = math.MaxInt64/1_000_000_000 - 1
+	switch sec := int64(t.Sec); {
+	case sec > last:
+		return math.MaxInt64
+	case sec < -last:
+		return math.MinInt64
+	}
+	return t.Nano()
+}

@@ -55,6 +55,10 @@ type Node struct {
 	Xattrs     []Xattr  `cbor:"17,keyasint,omitempty"`
 	Sparse     bool     `cbor:"18,keyasint,omitempty"`
 	Below      *Totals  `cbor:"19,keyasint,omitempty"`
+
+	// Partial: the directory held more than the snapshot has of it, since something was
+	// excluded, lay on another file system, or could not be read.
+	Partial bool `cbor:"20,keyasint,omitempty"`
 }
 
 // Xattr is an extended attribute.

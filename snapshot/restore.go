@@ -54,7 +54,7 @@ type RestoreOptions struct {
 	Workers      int  // 0: one per CPU
 
 	Progress *Progress               // counters to read meanwhile; may be nil
-	Problem  func(p string, e error) // told of what could not be restored as it was; may be called from several goroutines
+	Problem  func(p string, e error) // told of each path on this machine that is not as it was; may be called from several goroutines
 
 	limits windowLimits   // zero: the defaults
 	step   func(p string) // told of every directory entered, by tests
@@ -277,11 +277,8 @@ func (rs *restorer) result(seconds float64) *RestoreResult {
 // problem reports what could not be restored as it was; path is on this machine. What
 // would go wrong for everything that follows stops the restore instead.
 func (rs *restorer) problem(path string, err error) {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		if inner, ok := err.(*fs.PathError); ok {
-			err = fmt.Errorf("%s: %w", inner.Op, inner.Err)
-		}
+	if pe, ok := err.(*fs.PathError); ok { // its path is not more than a name
+		err = fmt.Errorf("%s: %w", pe.Op, pe.Err)
 	}
 	if hopeless(err) || rs.unwritable && errors.Is(err, fs.ErrPermission) && filepath.Dir(path) == rs.tree.path {
 		rs.cancel(fmt.Errorf("restore stopped at %s: %w", path, err))

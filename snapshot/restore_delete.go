@@ -51,8 +51,8 @@ func (n *Node) holdsFiles() bool { return n.Below != nil && n.Below.Files+n.Belo
 // mayDelete reports whether a directory has to end up with what the snapshot has in it
 // and nothing else.
 func (rs *restorer) mayDelete(d *outDir, at string) bool {
-	if !rs.opt.Delete || !d.made || d.fresh {
-		return false
+	if !rs.opt.Delete || !d.made || d.fresh || d.node.Partial {
+		return false // of a partial one nobody knows what was in it
 	}
 	if !d.selected && !(d.up == nil && rs.opt.Path == "" && rs.opt.Include == nil) {
 		return false

@@ -40,7 +40,8 @@ type outFile struct {
 	inode     uint64 // of the file opened first
 	size      int64  // what the file has now, as far as is known
 	wrote     bool
-	err       error // the first
+	err       error // the first; nothing is written after it
+	lost      error // the first stretch that the repository cannot give; the others are written
 }
 
 // preallocate is the size from which on space is reserved before writing.
@@ -149,7 +150,7 @@ func (rs *restorer) begin(f *outFile) {
 	rs.addStart(f)
 	if _, inline := f.node.content().Inline(); !inline && f.way != touch {
 		if err := rs.addExtents(f); err != nil {
-			f.fail(err)
+			f.lose(err)
 		}
 	}
 	f.done(1)
@@ -215,9 +216,13 @@ func (f *outFile) keep(err error) {
 	}
 }
 
-func (f *outFile) fail(err error) {
+// lose notes a stretch that the repository cannot give. What it can give is written all
+// the same, but the file does not get its time, so that it never looks complete.
+func (f *outFile) lose(err error) {
 	f.mu.Lock()
-	f.keep(err)
+	if f.lost == nil {
+		f.lost = err
+	}
 	f.mu.Unlock()
 }
 
@@ -343,6 +348,9 @@ func (f *outFile) done(n int64) {
 	}
 	if err := f.close(); f.err == nil {
 		f.err = err
+	}
+	if f.err == nil {
+		f.err = f.lost
 	}
 	if f.err == nil && (f.wrote || f.have == nil || f.have.ModTime != f.node.ModTime) {
 		f.err = f.dir.use(func(h dirHandle) error { return h.setTime(string(f.node.Name), f.node.ModTime) })

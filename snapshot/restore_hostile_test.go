@@ -306,8 +306,6 @@ func TestRestoreDelete(t *testing.T) {
 					put(t, below(target, s)+"/"+e, nil)
 				}
 			}
-			must(t, os.Symlink("/", below(target, s)+"/a/extra.link"))
-			must(t, os.Remove(below(target, s)+"/a/extra.link"))
 			beside := filepath.Dir(below(target, s)) + "/beside"
 			put(t, beside, nil)
 			before := describe(t, below(target, s))

@@ -139,7 +139,7 @@ func (rs *restorer) deliver(w *window, pieces []repo.Piece) error {
 	for len(order) > 0 {
 		s := w.spots[order[0].Want]
 		if err := checkPiece(order[0], s); err != nil {
-			s.f.fail(fmt.Errorf("at offset %d: %w", s.off, err))
+			s.f.lose(fmt.Errorf("at offset %d: %w", s.off, err))
 			s.f.done(1)
 			order = order[1:]
 			continue

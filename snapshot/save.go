@@ -89,12 +89,14 @@ type saver struct {
 	tokens chan struct{}  // for walkers beside the first
 	large  chan struct{}  // for streams of large files
 	res    counters
+	heal   bool // packs are missing: read every file, so that what they held is stored again
 	*Progress
 }
 
 type counters struct {
 	filesNew, filesChanged, filesUnchanged, sockets atomic.Int64
 	targets                                         atomic.Int64 // named and found
+	parent                                          atomic.Bool  // its damage was reported
 }
 
 const (
@@ -193,6 +195,11 @@ func (s *saver) store(ctx context.Context, sess *repo.Session, start time.Time, 
 		return nil, err
 	}
 	s.in, s.ctx = in, in.Context()
+	broken, err := sess.Distrust(s.ctx, func(file string, err error) { s.problem(file, err) })
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	s.heal = broken > 0
 	root, err := build(s, parent)
 	if cerr := in.Close(); cerr != nil {
 		err = cerr // the cause; what build returns follows from it

@@ -51,7 +51,8 @@ type outDir struct {
 	elem   *list.Element
 }
 
-// openTree of the target. The path may lead through links: it is the user's own.
+// openOutTree opens a target that exists. The path may lead through links: it is the
+// user's own.
 func openOutTree(path string) (*outTree, error) {
 	h, err := openTarget(path)
 	if err != nil {

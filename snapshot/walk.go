@@ -3,7 +3,9 @@ package snapshot
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"math"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -33,6 +35,7 @@ type dirState struct {
 	first   int
 	sealed  bool // there will be no more entries
 	done    func(*Node)
+	partial atomic.Bool // something in it is left out
 }
 
 // entryState is an entry that is not in the tree yet.
@@ -132,7 +135,7 @@ func (d *dirState) settle(last bool, err error) {
 		d.s.cancel(err)
 		return
 	}
-	d.node.Tree, d.node.Below = t[:], &d.below
+	d.node.Tree, d.node.Below, d.node.Partial = t[:], &d.below, d.partial.Load()
 	if d.up == nil {
 		d.done(d.node)
 		return
@@ -163,6 +166,7 @@ func (d *sharedDir) release() {
 
 // earlier walks the entries that a directory had in the parent snapshot.
 type earlier struct {
+	s    *saver
 	c    *cursor
 	n    Node
 	raw  []byte
@@ -177,9 +181,18 @@ func (s *saver) openEarlier(n *Node) *earlier {
 	}
 	c, err := openTree(s.ctx, s.r, tree(n.Tree), nil)
 	if err != nil {
+		s.parentProblem(err)
 		return nil
 	}
-	return &earlier{c: c}
+	return &earlier{c: c, s: s}
+}
+
+// parentProblem reports, once, that the parent snapshot is damaged. This backup reads
+// what it cannot compare, so it is whole; the parent is not.
+func (s *saver) parentProblem(err error) {
+	if s.ctx.Err() == nil && s.res.parent.CompareAndSwap(false, true) {
+		s.problem("the parent snapshot", err)
+	}
 }
 
 // find returns the earlier node called name. Names must ascend from call to call.
@@ -188,6 +201,9 @@ func (e *earlier) find(ctx context.Context, name string) (n *Node, raw []byte) {
 		if !e.have {
 			var err error
 			if e.raw, err = e.c.next(ctx, &e.n); err != nil {
+				if !errors.Is(err, io.EOF) {
+					e.s.parentProblem(err)
+				}
 				e.c = nil
 				return nil, nil
 			}
@@ -220,6 +236,7 @@ func (s *saver) root(t *target, parent *Snapshot) (*Node, error) {
 		s.fillOwner(n)
 	}
 	d := s.newDir(nil, 0, n, t.path)
+	d.partial.Store(!t.real)
 	result := make(chan *Node, 1)
 	d.done = func(n *Node) { result <- n }
 	if t.real {
@@ -265,6 +282,7 @@ func (s *saver) walkTargets(d *dirState, t *target, old *earlier) {
 		if child.real {
 			if err != nil {
 				s.problem(child.path, err)
+				d.partial.Store(true)
 				continue
 			}
 			s.res.targets.Add(1)
@@ -279,6 +297,7 @@ func (s *saver) walkTargets(d *dirState, t *target, old *earlier) {
 		}
 		s.fillOwner(n)
 		sub := s.newDir(d, d.add(n.Name), n, child.path)
+		sub.partial.Store(true)
 		s.walkTargets(sub, child, s.openEarlier(oldNode))
 	}
 	d.seal()
@@ -290,6 +309,7 @@ func (s *saver) walkTarget(d *dirState, path string, n *Node, blocks int64, old 
 	dir, err := openDir(filepath.Dir(path))
 	if err != nil {
 		s.problem(path, err)
+		d.partial.Store(true)
 		return
 	}
 	shared := share(dir)
@@ -311,9 +331,11 @@ func (s *saver) walk(d *dirState, dir *sharedDir, old *earlier) {
 	names, err := dir.names()
 	if err != nil {
 		s.problem(d.path, err)
+		d.partial.Store(true)
 	}
 	if s.opt.ExcludeCaches && slices.Contains(names, cacheTag) && isCache(dir.localDir) {
 		names = []string{cacheTag}
+		d.partial.Store(true)
 	}
 	b := &batch{d: d, dir: dir}
 	for _, name := range names {
@@ -323,7 +345,7 @@ func (s *saver) walk(d *dirState, dir *sharedDir, old *earlier) {
 		oldNode, oldRaw := old.find(s.ctx, name)
 		n, blocks := &Node{}, int64(0)
 		if err := dir.stat(name, n, &blocks); err != nil {
-			s.problem(joinPath(d.path, []byte(name)), err)
+			d.problem(name, err)
 			continue
 		}
 		s.entry(b, name, n, blocks, oldNode, oldRaw)
@@ -337,13 +359,21 @@ func (s *saver) entry(b *batch, name string, n *Node, blocks int64, old *Node, o
 	d := b.d
 	path := joinPath(d.path, []byte(name))
 	if err := checkName(n.Name); err != nil {
-		s.problem(path, err)
+		d.problem(name, err)
 		return
 	}
 	if s.excluded(path, n) {
+		d.partial.Store(true)
 		return
 	}
+	if n.ModTime == math.MinInt64 || n.ModTime == math.MaxInt64 {
+		s.problem(path, errTime)
+	}
 	if n.Type != Dir && s.unchanged(n, old) {
+		if n.ChangeTime != old.ChangeTime {
+			s.sameContent(b, name, n, old)
+			return
+		}
 		s.count(n, &s.res.filesUnchanged)
 		var t Totals
 		t.add(old)
@@ -371,10 +401,36 @@ func (s *saver) excluded(path string, n *Node) bool {
 
 // unchanged compares with the parent snapshot (invariant 6).
 func (s *saver) unchanged(n, old *Node) bool {
-	return old != nil && !s.opt.Force && old.Type == n.Type && n.Type != Socket &&
-		old.Size == n.Size && old.ModTime == n.ModTime &&
+	return old != nil && !s.opt.Force && !s.heal && old.Type == n.Type && n.Type != Socket &&
+		old.Size == n.Size && old.ModTime == n.ModTime && old.ChangeTime != changedWhileRead &&
 		(s.opt.IgnoreInode || old.Inode == n.Inode) &&
-		(s.opt.IgnoreCtime || old.ChangeTime == n.ChangeTime && n.ChangeTime != 0)
+		(s.opt.IgnoreCtime && n.Type == File || old.ChangeTime == n.ChangeTime)
+}
+
+// changedWhileRead in the place of a change time: no later state is equal to this one.
+const changedWhileRead = -1
+
+// errTime: the format counts nanoseconds in 64 bits.
+var errTime = errors.New("its time is before 1677 or after 2262 and cannot be kept")
+
+// sameContent finishes a file whose change time is ignored: the content is that of the
+// parent, and what else the inode says may be new.
+func (s *saver) sameContent(b *batch, name string, n, old *Node) {
+	s.fillOwner(n)
+	at := *n
+	at.Name = []byte(name)
+	if err := b.dir.xattrsAt(&at); err != nil {
+		s.problem(joinPath(b.d.path, []byte(name)), err)
+	}
+	n.Xattrs, n.Content, n.Sparse = at.Xattrs, old.Content, old.Sparse
+	s.count(n, &s.res.filesUnchanged)
+	b.d.finish(b.d.add(n.Name), n)
+}
+
+// problem reports an entry that is left out.
+func (d *dirState) problem(name string, err error) {
+	d.partial.Store(true)
+	d.s.problem(joinPath(d.path, []byte(name)), err)
 }
 
 // count adds a finished entry to the counters; how is for files.
@@ -396,7 +452,7 @@ func (s *saver) special(b *batch, name string, n *Node) {
 		link := *n
 		link.Name = []byte(name)
 		if err := b.dir.readlink(&link); err != nil {
-			s.problem(path, err)
+			b.d.problem(name, err)
 			return
 		}
 		n.Target = link.Target
@@ -420,6 +476,7 @@ func (s *saver) directory(b *batch, name string, n *Node, old *Node) {
 	s.fillOwner(n)
 	sub := s.newDir(b.d, b.d.add(n.Name), n, path)
 	if s.opt.OneFileSystem && n.Device != b.d.device && b.d.up != nil {
+		sub.partial.Store(true)
 		sub.seal() // a mount point is kept as an empty directory
 		return
 	}
@@ -430,6 +487,7 @@ func (s *saver) directory(b *batch, name string, n *Node, old *Node) {
 		}
 	} else {
 		s.problem(path, err)
+		sub.partial.Store(true)
 		sub.seal()
 		return
 	}
