@@ -177,6 +177,9 @@ func (r *Repository) Index() *index.Index { return r.index }
 // Role and name of the key slot in use.
 func (r *Repository) Role() (role index.Role, name string) { return r.ring.role, r.ring.Name }
 
+// Hasher returns a hasher of the IDs of data chunks, for one goroutine at a time.
+func (r *Repository) Hasher() *chunk.Hasher { return chunk.NewHasher(r.ring.dataKey) }
+
 // Profile says how the repository cuts streams.
 func (r *Repository) Profile() chunk.Profile { return chunk.Profile(r.ring.Profile) }
 

@@ -6,19 +6,15 @@ import (
 	"sync"
 
 	"github.com/firnstore/firn/chunk"
+	"github.com/firnstore/firn/repo"
 )
 
-// hashers name chunks of what lies on this machine. Repositories keep their chunk key to
-// themselves; where one hands out hashers, what is in place already is found without
-// fetching it, and else by comparing with what was fetched.
+// hashers name chunks of what lies on this machine, so that what is in place already need
+// not be fetched.
 type hashers struct{ pool sync.Pool }
 
-func hasherOf(r any) *hashers {
-	h, ok := r.(interface{ Hasher() *chunk.Hasher })
-	if !ok {
-		return nil
-	}
-	return &hashers{pool: sync.Pool{New: func() any { return h.Hasher() }}}
+func hasherOf(r *repo.Repository) *hashers {
+	return &hashers{pool: sync.Pool{New: func() any { return r.Hasher() }}}
 }
 
 func (h *hashers) id(data []byte) chunk.ID {
@@ -35,7 +31,7 @@ func (f *outFile) has(s spot, id chunk.ID, buf *[]byte) bool {
 	if f.err != nil {
 		return true
 	}
-	if f.rs.hasher == nil || f.way != rewrite || f.fresh || s.off+s.n > f.size || s.n > chunk.MaxSize {
+	if f.way != rewrite || f.fresh || s.off+s.n > f.size || s.n > chunk.MaxSize {
 		return false
 	}
 	if f.keep(f.ready()); f.err != nil {

@@ -118,7 +118,7 @@ func (v *verifier) compare(f fileHandle, n *Node) error {
 		return fmt.Errorf("%w: it has %d bytes, not %d", errDiffers, st.Size, n.Size)
 	}
 	w := &comparer{f: f}
-	if _, inline := n.content().Inline(); inline || v.rs.hasher == nil {
+	if _, inline := n.content().Inline(); inline {
 		_, err := v.rs.r.OpenContent(v.rs.ctx, n.content()).WriteTo(w)
 		return err
 	}
