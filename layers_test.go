@@ -24,8 +24,9 @@ var layers = map[string][]string{
 	"pack":          {"chunk"},
 	"index":         {"chunk", "pack", "tier"},
 	"repo":          {"chunk", "pack", "tier", "index"},
+	"repo/object":   {"chunk", "pack", "tier", "index", "repo"},
 	"snapshot":      {"chunk", "pack", "tier", "index", "repo"},
-	"cmd/firn":      {"chunk", "pack", "tier", "index", "repo", "snapshot"},
+	"cmd/firn":      {"chunk", "pack", "tier", "index", "repo", "repo/object", "snapshot"},
 	"cmd/firnbench": {},
 }
 

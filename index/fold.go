@@ -255,6 +255,7 @@ func (f *fold) operations(c *Commit) error {
 			}
 			return nil
 		},
+		func() error { return each(b.Edits, f.edit) },
 		func() error { return each(b.BucketsRemoved, f.removeBucket) },
 		func() error { return each(b.Rows, f.setRow) },
 		f.endSession,

@@ -94,6 +94,15 @@ func (m *model) body(c *Commit, role Role) {
 			m.versions = append(m.versions, orderedVersion{Version: v, Seq: c.Header.Seq, Pos: uint32(i)})
 		}
 	}
+	for _, e := range c.Body.Edits {
+		for i := len(m.versions) - 1; i >= 0 && role <= Meta; i-- {
+			v := &m.versions[i].Version
+			if v.Bucket == e.Bucket && bytes.Equal(v.Key, e.Key) && v.ID == e.ID {
+				v.Class, v.User, v.System, v.Lock, v.Tags = e.Class, e.User, e.System, e.Lock, e.Tags
+				break
+			}
+		}
+	}
 	for _, name := range c.Body.BucketsRemoved {
 		full := slices.ContainsFunc(m.versions, func(o orderedVersion) bool { return o.Version.Bucket == name })
 		if role <= Meta && !full {

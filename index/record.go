@@ -99,6 +99,7 @@ type Body struct {
 	Removals       []Removal    `cbor:"3,keyasint,omitempty"`
 	BucketsRemoved []string     `cbor:"4,keyasint,omitempty"`
 	Rows           []Row        `cbor:"5,keyasint,omitempty"`
+	Edits          []Edit       `cbor:"6,keyasint,omitempty"`
 }
 
 // PackRecord announces a pack: everything that is known of it without reading it.
@@ -180,6 +181,19 @@ type Removal struct {
 	Bucket string
 	Key    []byte
 	ID     VersionID
+}
+
+// Edit replaces what may change of a version that is there. The version keeps its place,
+// its time and its payload.
+type Edit struct {
+	Bucket string            `cbor:"0,keyasint"`
+	Key    []byte            `cbor:"1,keyasint"`
+	ID     VersionID         `cbor:"2,keyasint"`
+	Class  string            `cbor:"8,keyasint"`
+	User   map[string]string `cbor:"9,keyasint,omitempty"`
+	System map[string]string `cbor:"10,keyasint,omitempty"`
+	Lock   *Lock             `cbor:"11,keyasint,omitempty"`
+	Tags   map[string]string `cbor:"12,keyasint,omitempty"`
 }
 
 // Row sets one row of another table, or removes it when Value is nil.

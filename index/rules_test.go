@@ -63,8 +63,11 @@ var (
 	dropPack      = func(c *Commit) { c.Header.Dropped = []pack.ID{{1}} }
 	sealSession   = func(c *Commit) { c.Header.Seals = []pack.Session{{1}} }
 	removeVersion = func(c *Commit) { c.Body.Removals = []Removal{{Bucket: "host", Key: []byte("k"), ID: VersionID{1}}} }
-	removeRow     = func(c *Commit) { c.Body.Rows = []Row{{Table: "job", Key: []byte("a")}} }
-	removeBucket  = func(name string) func(*Commit) {
+	editVersion   = func(c *Commit) {
+		c.Body.Edits = []Edit{{Bucket: "host", Key: []byte("k"), ID: VersionID{1}, Class: "GLACIER"}}
+	}
+	removeRow    = func(c *Commit) { c.Body.Rows = []Row{{Table: "job", Key: []byte("a")}} }
+	removeBucket = func(name string) func(*Commit) {
 		return func(c *Commit) { c.Body.BucketsRemoved = []string{name} }
 	}
 	emptyBucket = func(c *Commit) {
@@ -103,6 +106,11 @@ var operations = []struct {
 	{"meta removes a version", metaKey, removeVersion, ""},
 	{"removes what is not there", metaKey, func(c *Commit) {
 		c.Body.Removals = []Removal{{Bucket: "host", Key: []byte("k"), ID: VersionID{2}}}
+	}, "there is no version"},
+	{"write edits a version", writeKey, editVersion, "a write key may not edit versions"},
+	{"meta edits a version", metaKey, editVersion, ""},
+	{"edits what is not there", metaKey, func(c *Commit) {
+		c.Body.Edits = []Edit{{Bucket: "host", Key: []byte("k"), ID: VersionID{2}, Class: "S"}}
 	}, "there is no version"},
 	{"write sets a row", writeKey, removeRow, "a write key may not set rows"},
 	{"meta sets a row", metaKey, removeRow, ""},

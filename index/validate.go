@@ -89,6 +89,11 @@ func (c *Commit) validate() error {
 			}
 		}
 	}
+	for i := range b.Edits {
+		if err := b.Edits[i].validate(); err != nil {
+			return bad("edit of version %s: %v", b.Edits[i].ID, err)
+		}
+	}
 	for i := range b.Rows {
 		if err := b.Rows[i].validate(); err != nil {
 			return bad("row: %v", err)
@@ -121,6 +126,20 @@ func (v *Version) validate() error {
 		return fmt.Errorf("no storage class")
 	case v.Lock != nil && v.Lock.Mode > maxLockMode:
 		return fmt.Errorf("lock mode %d", v.Lock.Mode)
+	}
+	return nil
+}
+
+func (e *Edit) validate() error {
+	switch {
+	case !validName(e.Bucket):
+		return fmt.Errorf("bucket %q", e.Bucket)
+	case len(e.Key) == 0 || len(e.Key) > maxVersionKey:
+		return fmt.Errorf("key of %d bytes", len(e.Key))
+	case e.Class == "":
+		return fmt.Errorf("no storage class")
+	case e.Lock != nil && e.Lock.Mode > maxLockMode:
+		return fmt.Errorf("lock mode %d", e.Lock.Mode)
 	}
 	return nil
 }

@@ -80,37 +80,68 @@ func (f *fold) putVersion(v *Version, seq uint64, pos uint32) (bool, error) {
 	return true, in(f.tx, tableVersions).put(key, append(v.ID[:], enc...))
 }
 
+// find returns key and value of the row of a version, or nil.
+func find(tx *bolt.Tx, bucket string, key []byte, id VersionID) (rowKey, row []byte, err error) {
+	num, err := bucketNum(tx, bucket)
+	if err != nil || num == 0 {
+		return nil, nil, err
+	}
+	err = in(tx, tableVersions).scan(versionPrefix(num, key), nil, func(k, v []byte) error {
+		if !bytes.HasPrefix(v, id[:]) {
+			return nil
+		}
+		rowKey, row = append([]byte(nil), k...), v
+		return errStop
+	})
+	if err == errStop {
+		err = nil
+	}
+	return rowKey, row, err
+}
+
 func (f *fold) remove(r Removal) error {
 	if ok, err := f.may(Meta, "remove versions"); !ok {
 		return err
 	}
-	num, err := bucketNum(f.tx, r.Bucket)
+	found, _, err := find(f.tx, r.Bucket, r.Key, r.ID)
 	if err != nil {
-		return err
-	}
-	var found []byte
-	versions, snapshots := in(f.tx, tableVersions), in(f.tx, tableSnapshots)
-	err = versions.scan(versionPrefix(num, r.Key), nil, func(k, v []byte) error {
-		if !bytes.HasPrefix(v, r.ID[:]) {
-			return nil
-		}
-		found = append([]byte(nil), k...)
-		return errStop
-	})
-	if err != nil && err != errStop {
 		return err
 	}
 	if found == nil {
 		return f.note("no effect: there is no version %s of %q in bucket %s to remove", r.ID, r.Key, r.Bucket)
 	}
-	if err := versions.delete(found); err != nil {
+	if err := in(f.tx, tableVersions).delete(found); err != nil {
 		return err
 	}
+	snapshots := in(f.tx, tableSnapshots)
 	key, err := snapshots.get(r.ID[:])
 	if err != nil || !bytes.Equal(key, found) {
 		return err
 	}
 	return snapshots.delete(r.ID[:])
+}
+
+func (f *fold) edit(e Edit) error {
+	if ok, err := f.may(Meta, "edit versions"); !ok {
+		return err
+	}
+	found, row, err := find(f.tx, e.Bucket, e.Key, e.ID)
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		return f.note("no effect: there is no version %s of %q in bucket %s to edit", e.ID, e.Key, e.Bucket)
+	}
+	v, err := decodeVersion(row)
+	if err != nil {
+		return err
+	}
+	v.Class, v.User, v.System, v.Lock, v.Tags = e.Class, e.User, e.System, e.Lock, e.Tags
+	enc, err := Marshal(v)
+	if err != nil {
+		return err
+	}
+	return in(f.tx, tableVersions).put(found, append(v.ID[:], enc...))
 }
 
 func decodeVersion(row []byte) (*Version, error) {

@@ -192,6 +192,11 @@ func (w *world) bodyOps(c *Commit) {
 	for w.rng.IntN(2) == 0 && len(w.put) > 0 {
 		b.Removals = append(b.Removals, pick(w.rng, w.put))
 	}
+	for w.rng.IntN(3) == 0 && len(w.put) > 0 {
+		p := pick(w.rng, w.put)
+		b.Edits = append(b.Edits, Edit{Bucket: p.Bucket, Key: p.Key, ID: p.ID, Class: "GLACIER",
+			System: map[string]string{"etag": "x"}, Lock: &Lock{Mode: 1, Until: w.rng.Int64()}})
+	}
 	for range w.rng.IntN(3) {
 		r := Row{Table: pick(w.rng, []string{"setting", "job"}), Key: []byte{byte(w.rng.IntN(20))}}
 		if w.rng.IntN(3) != 0 {

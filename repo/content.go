@@ -363,6 +363,32 @@ func (l *listBuilder) close(level int) error {
 	return l.add(level+1, span, id)
 }
 
+// join adds a whole content behind what is there, without reading it: its chunk, or the
+// root of its lists.
+func (l *listBuilder) join(c Content) error {
+	switch {
+	case c.Size() == 0:
+		return nil
+	case c[0] == formInline:
+		return fmt.Errorf("join an inline content of %d bytes: %w", c.Size(), ErrDamaged)
+	case c[0] == formChunk:
+		return l.add(0, c.Size(), c.id())
+	}
+	level := int(c[0] - formList)
+	for n := 0; n <= level; n++ { // what is open below comes before it
+		if n < len(l.levels) && len(l.levels[n].b) > listHeader {
+			if err := l.close(n); err != nil {
+				return err
+			}
+		}
+	}
+	for len(l.levels) <= level+1 {
+		l.levels = append(l.levels, openList{b: []byte{'L', 1, byte(len(l.levels)), 0}})
+	}
+	l.size += c.Size()
+	return l.add(level+1, c.Size(), c.id())
+}
+
 // finish returns the handle. The builder cannot be used after it.
 func (l *listBuilder) finish() (Content, error) {
 	for level := 0; level < len(l.levels); level++ {

@@ -23,6 +23,11 @@ type IngestOptions struct {
 	Level    pack.Level // of compression
 	PackSize int64      // sealed size at which a data pack is closed; 32 MiB when 0
 	Days     uint64     // expected lifetime, 0 when unknown
+
+	// Streams is how many streams may be stored at a time; others wait. Each holds up to
+	// two slabs of memory. Workers+1 when 0.
+	Streams  int
+	SlabSize int // bytes; 4 MiB when 0, and at least two of the largest chunks
 }
 
 const (
@@ -47,8 +52,10 @@ type Ingest struct {
 	ctx     context.Context // ends with the first failure, which is its cause
 	cancel  context.CancelCauseFunc
 	jobs    chan func(*Worker) error
+	turns   []chan chan error // one per worker: close the open pack, and answer
 	running sync.WaitGroup
 	flight  sync.WaitGroup // packs that are being made durable
+	landing landings
 	slots   chan struct{}  // bounds them
 	slabs   chan []byte    // nil: not made yet
 	streams chan struct{}  // bounds the streams that hold slabs
@@ -119,13 +126,20 @@ func (s *Session) Ingest(ctx context.Context, opt IngestOptions) (*Ingest, error
 		opt.PackSize = defaultPackSize
 	}
 	opt.PackSize = min(opt.PackSize, maxPackSize)
+	if opt.Streams <= 0 {
+		opt.Streams = opt.Workers + 1
+	}
+	if opt.SlabSize <= 0 {
+		opt.SlabSize = slabSize
+	}
+	opt.SlabSize = max(opt.SlabSize, 2*s.r.ring.cutter.Profile().Max+2*minHole)
 	in := &Ingest{
 		s: s, opt: opt,
 		jobs:  make(chan func(*Worker) error),
 		slots: make(chan struct{}, packsInFlight),
-		slabs: make(chan []byte, 2*opt.Workers+2),
-		// Each holds one slab while it waits for another.
-		streams: make(chan struct{}, opt.Workers+1),
+		// Each stream holds one slab while it waits for another.
+		slabs:   make(chan []byte, opt.Workers+opt.Streams+1),
+		streams: make(chan struct{}, opt.Streams),
 	}
 	in.ctx, in.cancel = context.WithCancelCause(ctx)
 	for range cap(in.slabs) {
@@ -142,7 +156,9 @@ func (s *Session) Ingest(ctx context.Context, opt IngestOptions) (*Ingest, error
 		}
 	}
 	for _, w := range workers {
-		in.running.Go(w.run)
+		turn := make(chan chan error)
+		in.turns = append(in.turns, turn)
+		in.running.Go(func() { w.run(turn) })
 	}
 	return in, nil
 }
@@ -160,9 +176,15 @@ func (in *Ingest) newWorker(kind pack.Kind) (*Worker, error) {
 	return w, nil
 }
 
-func (w *Worker) run() {
+func (w *Worker) run(turn chan chan error) {
 	for {
 		select {
+		case answer := <-turn:
+			err := w.closePack()
+			if err != nil {
+				w.in.cancel(err)
+			}
+			answer <- err
 		case <-w.in.ctx.Done():
 			w.abort()
 			return
@@ -306,13 +328,81 @@ func (w *Worker) closePack() error {
 		return nil
 	}
 	w.in.slots <- struct{}{}
+	done := w.in.landing.begin()
 	w.in.flight.Go(func() {
 		defer func() { <-w.in.slots }()
+		defer done()
 		if err := w.in.land(out, f); err != nil {
 			w.in.cancel(err)
 		}
 	})
 	return nil
+}
+
+// Flush makes every chunk whose Stream, Content or Meta returned before the call ready
+// for the next commit of the session. Streams go on beside it.
+func (in *Ingest) Flush() error {
+	in.metaMu.Lock()
+	err := in.meta.closePack()
+	in.metaMu.Unlock()
+	if err != nil {
+		in.cancel(err)
+	}
+	answer := make(chan error, len(in.turns))
+	for _, turn := range in.turns {
+		select {
+		case turn <- answer:
+		case <-in.ctx.Done():
+			return context.Cause(in.ctx)
+		}
+	}
+	for range in.turns {
+		if e := <-answer; err == nil {
+			err = e
+		}
+	}
+	in.landing.wait()
+	if err == nil {
+		err = context.Cause(in.ctx)
+	}
+	return err
+}
+
+// landings are the packs that are being made durable, so that one can wait for those
+// which are now, and not for those that follow.
+type landings struct {
+	mu   sync.Mutex
+	next int
+	open map[int]chan struct{}
+}
+
+func (l *landings) begin() (done func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == nil {
+		l.open = map[int]chan struct{}{}
+	}
+	n, c := l.next, make(chan struct{})
+	l.next++
+	l.open[n] = c
+	return func() {
+		l.mu.Lock()
+		delete(l.open, n)
+		l.mu.Unlock()
+		close(c)
+	}
+}
+
+func (l *landings) wait() {
+	l.mu.Lock()
+	now := make([]chan struct{}, 0, len(l.open))
+	for _, c := range l.open {
+		now = append(now, c)
+	}
+	l.mu.Unlock()
+	for _, c := range now {
+		<-c
+	}
 }
 
 // land makes a pack durable, and commits when enough of them wait: a backup that is
@@ -394,4 +484,15 @@ func (w *Worker) Buffer(n int) []byte {
 		w.buf = make([]byte, n)
 	}
 	return w.buf[:n]
+}
+
+// Abort ends the Ingest for cause without storing what is under way. Streams that still
+// run return the cause.
+func (in *Ingest) Abort(cause error) {
+	in.cancel(cause)
+	in.running.Wait()
+	in.metaMu.Lock()
+	defer in.metaMu.Unlock()
+	in.meta.abort()
+	in.flight.Wait()
 }

@@ -264,7 +264,14 @@ func (r *Repository) follow(ctx context.Context) (seq uint64, head index.Hash, e
 			}
 		}
 		if end {
-			return seq, head, r.refuseGap(ctx, seq)
+			if seq == r.gapless {
+				return seq, head, nil
+			}
+			err := r.refuseGap(ctx, seq)
+			if err == nil {
+				r.gapless = seq
+			}
+			return seq, head, err
 		}
 	}
 }

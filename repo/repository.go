@@ -65,6 +65,7 @@ type Repository struct {
 
 	logMu   sync.Mutex // held while following or extending the log
 	session *Session   // of this process, if it writes; guarded by logMu
+	gapless uint64     // the commit behind which no other was found when last looked; guarded by logMu
 
 	packs  packCache
 	frames frameCache

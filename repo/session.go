@@ -24,6 +24,7 @@ type Ops struct {
 	Rows           []index.Row
 	Admitted       []index.Certificate
 	Revoked        []index.WriterKey
+	Edits          []index.Edit
 
 	// Prepare, when set, is called with every earlier commit folded, and again each
 	// time that another writer came first. It may change the operations. Its error
@@ -188,6 +189,7 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 				// The commit is durable. The index is behind, and the next use of it follows.
 				r.opt.Warn(fmt.Sprintf("commit %d is done, but %v", c.Header.Seq, err))
 			}
+			r.gapless = c.Header.Seq // looking at every commit would cost more than the commit
 			return nil
 		}
 	}
@@ -198,7 +200,7 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 // parts of which would have no effect.
 func (r *Repository) mayWrite(ops *Ops) error {
 	if r.ring.role != index.Full && len(ops.Admitted)+len(ops.Revoked) > 0 ||
-		r.ring.role == index.Write && len(ops.Removals)+len(ops.BucketsRemoved)+len(ops.Rows) > 0 {
+		r.ring.role == index.Write && len(ops.Removals)+len(ops.BucketsRemoved)+len(ops.Rows)+len(ops.Edits) > 0 {
 		return fmt.Errorf("key slot %s/%s: %w", r.ring.Role, r.ring.Name, ErrRole)
 	}
 	_, revoked, err := r.index.Writer(r.ring.public())
@@ -222,7 +224,7 @@ func (r *Repository) build(s *Session, step index.Step, ops *Ops, packs []finish
 		},
 		Body: index.Body{
 			Buckets: ops.Buckets, Versions: ops.Versions, Removals: ops.Removals,
-			BucketsRemoved: ops.BucketsRemoved, Rows: ops.Rows,
+			BucketsRemoved: ops.BucketsRemoved, Rows: ops.Rows, Edits: ops.Edits,
 		},
 	}
 	if _, err := io.ReadFull(r.opt.Rand, c.Header.Nonce[:]); err != nil {

@@ -40,7 +40,7 @@ func (in *Ingest) Stream(src Source, base *Content, progress func(n int64)) (Con
 		in: in, src: src, progress: progress,
 		split:    splitter{cutter: ring.cutter},
 		list:     listBuilder{put: in.Meta},
-		slabSize: max(slabSize, 2*ring.cutter.Profile().Max+2*minHole),
+		slabSize: in.opt.SlabSize,
 	}
 	if base != nil && base.Size() > inlineMax && ring.metaID != nil {
 		st.known = newKnown(in.ctx, in.s.r, *base)

@@ -1,0 +1,308 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/pack"
+	"github.com/firnstore/firn/repo"
+)
+
+// proposal is a change that waits for its commit.
+type proposal struct {
+	scopes []scope
+	small  *repo.Prepared // content that the commit brings along
+	gen    *generation    // not nil: content was stored, or is relied on, in this generation
+	decide func(*decision) error
+	done   chan error
+}
+
+// scope is something that a proposal decides about. Two proposals with a scope in common
+// are not decided in one commit, unless both only share it: neither would see what the
+// other does.
+type scope struct {
+	name   string
+	shared bool
+}
+
+func bucketScope(name string) scope     { return scope{name: "b" + name} }
+func keyScope(bucket, key string) scope { return scope{name: "k" + bucket + "\x00" + key} }
+func uploadScope(id string) scope       { return scope{name: "u" + id} }
+
+func (s scope) share() scope { s.shared = true; return s }
+
+// decision is what a proposal sees and what it wants: the state with every earlier commit
+// folded, the time, and the operations to add to.
+type decision struct {
+	e   *Engine
+	ix  *index.Index
+	now int64 // ns since 1970, later than that of every decision before
+	ops *repo.Ops
+}
+
+// generation is a session and what stores into it. After a failure to store, or when a
+// prune dropped what it relied on, another takes its place.
+type generation struct {
+	session *repo.Session
+	packer  *repo.Packer
+	in      *repo.Ingest
+}
+
+// Bounds of one commit.
+const (
+	batchProposals = 512
+	batchBytes     = 8 << 20
+)
+
+// errNothing: every proposal of a batch was refused.
+var errNothing = errors.New("nothing to commit")
+
+// propose waits until the proposal is carried out or refused. The engine finishes it even
+// if ctx ends meanwhile: nobody else knows whether it was made durable.
+func (e *Engine) propose(p *proposal) error {
+	p.done = make(chan error, 1)
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return ErrClosed
+	}
+	e.queue = append(e.queue, p)
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+	return <-p.done
+}
+
+// commitLoop carries out proposals until the engine is closed and none is left.
+func (e *Engine) commitLoop() {
+	defer close(e.finished)
+	for {
+		batch := e.take()
+		if len(batch) > 0 {
+			e.commit(batch)
+			continue
+		}
+		e.mu.Lock()
+		over := e.closed && len(e.queue) == 0
+		e.mu.Unlock()
+		if over {
+			return
+		}
+		<-e.wake
+	}
+}
+
+// take removes from the queue, in order, the proposals that can share a commit.
+func (e *Engine) take() (batch []*proposal) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	taken := map[string]bool{} // scope → shared by all who took or want it
+	size := int64(0)
+	rest := e.queue[:0]
+	for i, p := range e.queue {
+		if len(batch) == batchProposals || size > batchBytes {
+			rest = append(rest, e.queue[i:]...)
+			break
+		}
+		if p.conflicts(taken) {
+			rest = append(rest, p)
+		} else {
+			batch = append(batch, p)
+			if p.small != nil {
+				size += p.small.Content.Size()
+			}
+		}
+		for _, s := range p.scopes { // those who come later wait for those who wait
+			shared, ok := taken[s.name]
+			taken[s.name] = s.shared && (shared || !ok)
+		}
+	}
+	clear(e.queue[len(rest):])
+	e.queue = rest
+	return batch
+}
+
+func (p *proposal) conflicts(taken map[string]bool) bool {
+	for _, s := range p.scopes {
+		if shared, ok := taken[s.name]; ok && !(shared && s.shared) {
+			return true
+		}
+	}
+	return false
+}
+
+// commit carries out a batch and answers every proposal in it.
+func (e *Engine) commit(batch []*proposal) {
+	errs := make([]error, len(batch))
+	err := e.tryCommit(batch, errs)
+	if errors.Is(err, repo.ErrDropped) || errors.Is(err, repo.ErrSealed) {
+		// What came along in memory can be stored again; the rest is for the client to repeat.
+		e.retire(err)
+		err = e.tryCommit(batch, errs)
+	}
+	for i, p := range batch {
+		if err != nil && errs[i] == nil {
+			errs[i] = err
+		}
+		p.done <- errs[i]
+	}
+}
+
+// tryCommit stores what the proposals bring along and commits those that are not refused.
+// errs receives the refusals; the error returned is of all others.
+func (e *Engine) tryCommit(batch []*proposal, errs []error) error {
+	g, err := e.generation()
+	if err != nil {
+		return err
+	}
+	flush := false
+	for i, p := range batch {
+		switch {
+		case p.gen != nil && p.gen != g:
+			errs[i] = fmt.Errorf("what this relies on was stored in a session that has failed: %w", ErrBusy)
+		case p.gen != nil:
+			flush = true
+		case p.small != nil:
+			if err := g.packer.Add(p.small); err != nil {
+				e.retire(err)
+				return err
+			}
+		}
+	}
+	if err := g.packer.Finish(); err != nil {
+		e.retire(err)
+		return err
+	}
+	if flush {
+		if err := g.in.Flush(); err != nil {
+			e.retire(err)
+			return err
+		}
+	}
+	decided := make([]error, len(batch))
+	err = g.session.Commit(e.ctx, repo.Ops{Prepare: func(ops *repo.Ops) error {
+		return e.decide(batch, errs, decided, ops)
+	}})
+	for i := range decided {
+		if errs[i] == nil {
+			errs[i] = decided[i]
+		}
+	}
+	if errors.Is(err, errNothing) {
+		return nil
+	}
+	if err == nil {
+		e.committed()
+	}
+	return err
+}
+
+// decide asks every proposal that has not failed yet; each sees the same state. It may
+// run again when another process came first.
+func (e *Engine) decide(batch []*proposal, failed, decided []error, ops *repo.Ops) error {
+	prepare := ops.Prepare
+	*ops = repo.Ops{Prepare: prepare}
+	wanted := false
+	for i, p := range batch {
+		if failed[i] != nil {
+			continue
+		}
+		own := repo.Ops{}
+		d := &decision{e: e, ix: e.r.Index(), now: e.tick(), ops: &own}
+		if decided[i] = p.decide(d); decided[i] != nil {
+			continue
+		}
+		ops.Buckets = append(ops.Buckets, own.Buckets...)
+		ops.Versions = append(ops.Versions, own.Versions...)
+		ops.Removals = append(ops.Removals, own.Removals...)
+		ops.BucketsRemoved = append(ops.BucketsRemoved, own.BucketsRemoved...)
+		ops.Rows = append(ops.Rows, own.Rows...)
+		ops.Edits = append(ops.Edits, own.Edits...)
+		wanted = wanted || len(own.Buckets)+len(own.Versions)+len(own.Removals)+
+			len(own.BucketsRemoved)+len(own.Rows)+len(own.Edits) > 0
+	}
+	if !wanted {
+		return errNothing
+	}
+	return nil
+}
+
+// tick is the time of a decision: that of the clock, but later than the one before.
+func (e *Engine) tick() int64 {
+	now := e.r.Now().UnixNano()
+	for {
+		last := e.last.Load()
+		t := max(now, last+1)
+		if e.last.CompareAndSwap(last, t) {
+			return t
+		}
+	}
+}
+
+// generation returns the present one, beginning it if there is none.
+func (e *Engine) generation() (*generation, error) {
+	e.genMu.Lock()
+	defer e.genMu.Unlock()
+	if e.gen != nil {
+		if err := context.Cause(e.gen.in.Context()); err == nil {
+			return e.gen, nil
+		}
+		e.end(e.gen, context.Cause(e.gen.in.Context()))
+		e.gen = nil
+	}
+	s, err := e.r.Begin(e.ctx)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{session: s}
+	g.packer, err = s.Packer(e.ctx, "s3", pack.Fastest)
+	if err == nil {
+		g.in, err = s.Ingest(e.ctx, repo.IngestOptions{Stream: "s3", Streams: e.opt.Uploads, SlabSize: 1 << 20})
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Abandon(e.ctx))
+	}
+	e.gen = g
+	return g, nil
+}
+
+// retire gives up the present generation after a failure.
+func (e *Engine) retire(cause error) {
+	e.genMu.Lock()
+	defer e.genMu.Unlock()
+	if e.gen == nil {
+		return
+	}
+	e.end(e.gen, cause)
+	e.gen = nil
+}
+
+func (e *Engine) end(g *generation, cause error) {
+	g.in.Abort(cause)
+	g.packer.Close()
+	e.opt.Log(fmt.Sprintf("session %s is given up: %v", g.session.ID(), cause))
+	if err := g.session.Abandon(e.ctx); err != nil {
+		e.opt.Log(fmt.Sprintf("session %s stays open in the log: %v", g.session.ID(), err))
+	}
+}
+
+// checkpointEvery is how many commits pass before the engine asks whether a checkpoint is
+// due.
+const checkpointEvery = 1000
+
+// committed counts commits, and now and then has a checkpoint written beside the work.
+func (e *Engine) committed() {
+	if e.commits++; e.commits%checkpointEvery != 0 || !e.checkpointing.CompareAndSwap(false, true) {
+		return
+	}
+	e.background.Go(func() {
+		defer e.checkpointing.Store(false)
+		if err := e.r.Checkpoint(e.ctx, false); err != nil && e.ctx.Err() == nil {
+			e.opt.Log(fmt.Sprintf("no checkpoint was written: %v", err))
+		}
+	})
+}

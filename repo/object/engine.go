@@ -1,0 +1,196 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/repo"
+)
+
+// Options of Open. Fields left zero get the defaults named.
+type Options struct {
+	Users   []User        // known beside those of the repository, for the life of the engine
+	Uploads int           // bodies larger than memory that are stored at a time; 64
+	Refresh time.Duration // how often commits of other processes are looked for; 250 ms, never when negative
+	Log     func(string)  // what an operator should know; nil: dropped
+}
+
+// Engine is the door to the objects of one repository. It is safe for concurrent use.
+type Engine struct {
+	r      *repo.Repository
+	opt    Options
+	ctx    context.Context // of the work that no caller waits for
+	cancel context.CancelFunc
+
+	mu       sync.Mutex // guards queue and closed
+	queue    []*proposal
+	closed   bool
+	wake     chan struct{}
+	finished chan struct{} // closed when commitLoop returns
+
+	genMu sync.Mutex
+	gen   *generation
+
+	last          atomic.Int64      // time of the newest decision
+	commits       int               // of commitLoop
+	sweep         map[string][]byte // of decisions: where forgetCompleted goes on, by bucket
+	checkpointing atomic.Bool
+	background    sync.WaitGroup
+
+	memory  budget        // of bodies on their way to a commit
+	reading budget        // of what is read ahead
+	uploads chan struct{} // bounds bodies that are not small
+
+	cacheMu sync.Mutex
+	buckets map[string]cached[Bucket]
+	users   map[string]cached[User]
+	static  *userSet // Options.Users
+}
+
+// cached is a decoded row, valid as long as the row has the same bytes.
+type cached[T any] struct {
+	row   string
+	value *T
+}
+
+const (
+	bodyMemory = 64 << 20 // bytes of bodies larger than smallBody/8 that are in memory at a time
+	readMemory = 32 << 20
+)
+
+// Open begins to serve a repository, whose key slot has to have role full. It begins a
+// session with the first change.
+func Open(ctx context.Context, r *repo.Repository, opt Options) (*Engine, error) {
+	if role, name := r.Role(); role != index.Full {
+		return nil, fmt.Errorf("serve objects with key slot %s of role %s: %w", name, role, repo.ErrRole)
+	}
+	if opt.Uploads <= 0 {
+		opt.Uploads = 64
+	}
+	if opt.Refresh == 0 {
+		opt.Refresh = 250 * time.Millisecond
+	}
+	if opt.Log == nil {
+		opt.Log = func(string) {}
+	}
+	e := &Engine{
+		r: r, opt: opt, wake: make(chan struct{}, 1), finished: make(chan struct{}),
+		memory: newBudget(bodyMemory), reading: newBudget(readMemory),
+		buckets: map[string]cached[Bucket]{}, users: map[string]cached[User]{},
+		sweep: map[string][]byte{},
+	}
+	e.uploads = make(chan struct{}, opt.Uploads)
+	var err error
+	if e.static, err = newUserSet(opt.Users); err != nil {
+		return nil, err
+	}
+	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go e.commitLoop()
+	if opt.Refresh > 0 {
+		e.background.Go(e.refreshLoop)
+	}
+	return e, nil
+}
+
+// refreshLoop lets readers see what other processes commit. Writers look for themselves.
+func (e *Engine) refreshLoop() {
+	tick := time.NewTicker(e.opt.Refresh)
+	defer tick.Stop()
+	failed := ""
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := e.r.Refresh(e.ctx)
+		switch {
+		case err == nil:
+			failed = ""
+		case e.ctx.Err() == nil && err.Error() != failed: // once, not four times a second
+			failed = err.Error()
+			e.opt.Log(fmt.Sprintf("follow the log: %v", err))
+		}
+	}
+}
+
+// Close carries out what was proposed and ends the session. No method may be running or
+// called any more, but reads. The repository stays open.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+	<-e.finished
+	var err error
+	e.genMu.Lock()
+	if g := e.gen; g != nil {
+		e.gen = nil
+		g.packer.Close()
+		err = g.in.Close()
+		if err == nil {
+			err = g.session.End(ctx, repo.Ops{})
+		} else {
+			err = errors.Join(err, g.session.Abandon(ctx))
+		}
+	}
+	e.genMu.Unlock()
+	e.cancel()
+	e.background.Wait()
+	return err
+}
+
+// Now is the clock of the repository.
+func (e *Engine) Now() time.Time { return e.r.Now() }
+
+// Repository that the engine serves.
+func (e *Engine) Repository() *repo.Repository { return e.r }
+
+// budget bounds bytes that are in memory for a while.
+type budget struct {
+	mu    *sync.Mutex
+	cond  *sync.Cond
+	free  int64
+	total int64
+}
+
+func newBudget(n int64) budget {
+	mu := &sync.Mutex{}
+	return budget{mu: mu, cond: sync.NewCond(mu), free: n, total: n}
+}
+
+// take waits until n bytes are free.
+func (b *budget) take(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.free < n {
+		b.cond.Wait()
+	}
+	b.free -= n
+}
+
+// try takes n bytes if they are free.
+func (b *budget) try(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.free < n {
+		return false
+	}
+	b.free -= n
+	return true
+}
+
+func (b *budget) give(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free += n
+	b.cond.Broadcast()
+}
