@@ -25,7 +25,7 @@ var layers = map[string][]string{
 	"index":         {"chunk", "pack", "tier"},
 	"repo":          {"chunk", "pack", "tier", "index"},
 	"repo/object":   {"chunk", "pack", "tier", "index", "repo"},
-	"snapshot":      {"chunk", "pack", "tier", "index", "repo"},
+	"snapshot":      {"chunk", "pack", "tier", "index", "repo", "repo/object"},
 	"cmd/firn":      {"chunk", "pack", "tier", "index", "repo", "repo/object", "snapshot"},
 	"cmd/firnbench": {},
 }

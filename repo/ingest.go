@@ -56,9 +56,9 @@ type Ingest struct {
 	running sync.WaitGroup
 	flight  sync.WaitGroup // packs that are being made durable
 	landing landings
-	slots   chan struct{}  // bounds them
-	slabs   chan []byte    // nil: not made yet
-	streams chan struct{}  // bounds the streams that hold slabs
+	slots   chan struct{} // bounds them
+	slabs   chan []byte   // nil: not made yet
+	streams chan struct{} // bounds the streams that hold slabs
 	meta    *Worker
 	metaMu  sync.Mutex
 	commit  sync.Mutex

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/pack"
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/object"
 )
 
 // CheckOptions of Check.
@@ -123,24 +125,66 @@ func (c *checker) versions() error {
 		return err
 	}
 	for _, b := range buckets {
-		// The versions are collected page by page: a walk is long, and a transaction of
-		// the index should be short.
-		var all []*index.Version
-		err := c.r.Index().Versions(b, nil, nil, func(v *index.Version) error {
-			all = append(all, v)
-			return nil
-		})
-		if err != nil {
+		if err := c.bucket(b); err != nil {
 			return err
 		}
-		for _, v := range all {
+	}
+	if err := c.parts(); err != nil {
+		return err
+	}
+	c.snap, c.path = "", ""
+	return c.flush()
+}
+
+// versionPage is how many versions are collected at a time: a walk is long, and a
+// transaction of the index should be short.
+const versionPage = 1000
+
+var errPage = errors.New("page is full")
+
+// bucket walks the versions of a bucket page by page. A page ends between two keys.
+func (c *checker) bucket(name string) error {
+	var from []byte
+	for more := true; more; {
+		more = false
+		var page []*index.Version
+		err := c.r.Index().Versions(name, nil, from, func(v *index.Version) error {
+			if n := len(page); n >= versionPage && !bytes.Equal(v.Key, page[n-1].Key) {
+				from, more = bytes.Clone(v.Key), true
+				return errPage
+			}
+			page = append(page, v)
+			return nil
+		})
+		if err != nil && !errors.Is(err, errPage) {
+			return err
+		}
+		for _, v := range page {
 			if err := c.version(v); err != nil {
 				return err
 			}
 		}
 	}
-	c.snap, c.path = "", ""
-	return c.flush()
+	return nil
+}
+
+// parts looks up what uploads hold that are not completed yet.
+func (c *checker) parts() error {
+	var all []repo.Content
+	err := object.PartContents(c.r, func(h repo.Content) error {
+		all = append(all, h)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.path = "(parts of unfinished uploads)"
+	for _, h := range all {
+		if err := c.content(h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *checker) version(v *index.Version) error {

@@ -67,7 +67,7 @@ type RestoreResult struct {
 	Kept         int64    `json:"kept"`      // that exist and were left alone (OverwriteNever)
 	Dirs         int64    `json:"dirs"`
 	Links        int64    `json:"links"`      // symbolic
-	HardLinks    int64    `json:"hard_links"` // further names of files
+	HardLinks    int64    `json:"hard_links"` // further names of files, and of links, FIFOs and devices
 	Other        int64    `json:"other"`      // FIFOs and devices
 	Sockets      int64    `json:"sockets"`    // recorded in the snapshot, and skipped: programs make their own
 	Deleted      int64    `json:"deleted"`
@@ -101,6 +101,7 @@ type restorer struct {
 	window  *window
 	working sync.WaitGroup // the window before
 	files   openFiles
+	temps   temps
 
 	failedMu sync.Mutex
 	failed   map[string]struct{} // paths with problems, for Verify; up to maxFailed
@@ -126,7 +127,8 @@ const (
 //
 // A file gets its modification time last, when all of it was written. So what an
 // interrupted restore left unfinished differs from the snapshot, and the next run
-// completes it while it passes over what is done. When Restore returns nil, what it
+// completes it while it passes over what is done. In the place of a link, or of a file
+// that has another name, a file comes only when it is complete. When Restore returns nil, what it
 // wrote is on stable storage, as far as the system has a call for that.
 func Restore(ctx context.Context, r *repo.Repository, s *Snapshot, opt RestoreOptions) (*RestoreResult, error) {
 	start := r.Now()
@@ -234,6 +236,7 @@ func (rs *restorer) run() error {
 	}
 	if err := context.Cause(rs.ctx); err != nil {
 		rs.files.closeAll()
+		rs.temps.discardAll()
 		return err
 	}
 	if rs.opt.DryRun {
@@ -258,7 +261,8 @@ func (rs *restorer) finishFiles() {
 			return
 		}
 		for _, c := range copies {
-			rs.begin(&outFile{rs: rs, dir: c.dir, node: c.node, way: create, fresh: true})
+			rs.place(c.dir, c.node, nil)
+			c.dir.release()
 		}
 	}
 }

@@ -14,9 +14,13 @@ type way uint8
 
 const (
 	create  way = iota // it is not there
+	replace            // write it beside what is there, and put it in its place when it is complete
 	rewrite            // write into it what differs
 	touch              // its content is taken as right; only attributes are set
 )
+
+// anew reports whether nothing of what is there gets into the file.
+func (w way) anew() bool { return w == create || w == replace }
 
 // outFile is a regular file under way: from the time the walk meets it until its last
 // byte is written and its attributes are set. Its chunks come from several goroutines
@@ -33,6 +37,8 @@ type outFile struct {
 	mu        sync.Mutex // held while writing: writers of one file would only wait in the system
 	have      *Node      // what is there; nil for a new file
 	fresh     bool       // new
+	beside    bool       // it replaces something that stays until it is complete
+	temp      string     // its name until then
 	h         fileHandle
 	opened    bool
 	created   bool
@@ -60,15 +66,8 @@ func (f *outFile) sparse() bool {
 	return f.node.Sparse
 }
 
-// file plans what to do with a file, and begins it.
-func (rs *restorer) file(d *outDir, n *Node) {
-	var link *linkState
-	if n.Links > 1 && n.Inode != 0 {
-		var done bool
-		if link, done = rs.furtherName(d, n); done {
-			return
-		}
-	}
+// file plans what to do with a file, and begins it. link has its further names.
+func (rs *restorer) file(d *outDir, n *Node, link *linkState) {
 	w, have, err := rs.planFile(d, n)
 	switch {
 	case errors.Is(err, errKept):
@@ -82,11 +81,13 @@ func (rs *restorer) file(d *outDir, n *Node) {
 		rs.countPlanned(w, n)
 		link.settle(rs, nil)
 	default:
-		rs.begin(&outFile{rs: rs, dir: d.hold(), node: n, have: have, way: w, fresh: w == create, link: link})
+		rs.begin(&outFile{rs: rs, dir: d.hold(), node: n, have: have, way: w,
+			fresh: w.anew(), beside: w == replace, link: link})
 	}
 }
 
-// planFile decides by what is there. It removes what is in the way.
+// planFile decides by what is there. It removes a directory that is in the way, which no
+// file can take the place of.
 func (rs *restorer) planFile(d *outDir, n *Node) (w way, have *Node, err error) {
 	if !d.made || d.fresh {
 		return create, nil, nil
@@ -99,6 +100,9 @@ func (rs *restorer) planFile(d *outDir, n *Node) (w way, have *Node, err error) 
 	}
 	if w, ok := rs.wayFor(n, have); ok {
 		return w, have, nil
+	}
+	if have.Type != Dir {
+		return replace, nil, nil
 	}
 	if rs.opt.DryRun {
 		return create, nil, nil
@@ -114,16 +118,20 @@ func (rs *restorer) wayFor(n, have *Node) (w way, ok bool) {
 		return create, false
 	}
 	same := rs.opt.Overwrite == OverwriteIfChanged && have.Size == n.Size && have.ModTime == n.ModTime
-	uid, gid := rs.owners.find(n, rs.opt.NumericOwner)
-	owned := rs.opt.NoOwner || int(have.UID) == uid && int(have.GID) == gid
 	switch {
 	case have.Links <= 1 && same:
 		return touch, true
 	case have.Links <= 1:
 		return rewrite, true
 	default:
-		return touch, same && n.Links > 1 && have.Mode == n.Mode && owned
+		return touch, same && n.Links > 1 && rs.sameAttributes(n, have)
 	}
+}
+
+// sameAttributes reports whether what is there looks as if it had the attributes of n.
+func (rs *restorer) sameAttributes(n, have *Node) bool {
+	uid, gid := rs.owners.find(n, rs.opt.NumericOwner)
+	return have.Mode == n.Mode && (rs.opt.NoOwner || int(have.UID) == uid && int(have.GID) == gid)
 }
 
 // errKept says that something exists and was left alone.
@@ -163,7 +171,7 @@ func (rs *restorer) addExtents(f *outFile) error {
 		if e, err = x.Next(rs.ctx); err != nil {
 			break
 		}
-		if e.Hole() && f.way == create && f.sparse() {
+		if e.Hole() && f.way.anew() && f.sparse() {
 			rs.Bytes.Add(e.Len)
 			continue
 		}
@@ -243,10 +251,7 @@ func (f *outFile) openOld() error {
 		return err
 	})
 	if err != nil && inTheWay(err) {
-		if err := f.rs.clear(f.dir, f.have); err != nil {
-			return err
-		}
-		f.fresh, f.have = true, nil
+		f.fresh, f.beside, f.have = true, true, nil
 		return f.ready()
 	}
 	if err != nil {
@@ -271,12 +276,16 @@ func (f *outFile) ready() error {
 	if f.opened {
 		return nil
 	}
-	name := string(f.node.Name)
+	if f.beside && !f.created {
+		if err := f.stepAside(); err != nil {
+			return err
+		}
+	}
 	err := f.dir.use(func(h dirHandle) (err error) {
 		if f.created {
-			f.h, err = h.open(name, true)
+			f.h, err = h.open(f.name(), true)
 		} else {
-			f.h, err = h.create(name)
+			f.h, err = h.create(f.name())
 		}
 		return err
 	})
@@ -343,18 +352,7 @@ func (f *outFile) done(n int64) {
 		return // it stays unfinished, and is closed with the others
 	}
 	f.mu.Lock()
-	if f.err == nil {
-		f.err = f.finish()
-	}
-	if err := f.close(); f.err == nil {
-		f.err = err
-	}
-	if f.err == nil {
-		f.err = f.lost
-	}
-	if f.err == nil && (f.wrote || f.have == nil || f.have.ModTime != f.node.ModTime) {
-		f.err = f.dir.use(func(h dirHandle) error { return h.setTime(string(f.node.Name), f.node.ModTime) })
-	}
+	f.conclude()
 	err := f.err
 	f.mu.Unlock()
 	if err != nil {
@@ -367,6 +365,25 @@ func (f *outFile) done(n int64) {
 	}
 	f.link.settle(f.rs, err)
 	f.dir.release()
+}
+
+// conclude gives the file what it has beside its content: its time last, and then the name
+// of what it replaces. f.mu is held.
+func (f *outFile) conclude() {
+	if f.err == nil {
+		f.err = f.finish()
+	}
+	f.keep(f.close())
+	f.keep(f.lost)
+	if f.err == nil && (f.wrote || f.have == nil || f.have.ModTime != f.node.ModTime) {
+		f.err = f.dir.use(func(h dirHandle) error { return h.setTime(f.name(), f.node.ModTime) })
+	}
+	if f.err == nil {
+		f.err = f.takePlace()
+	}
+	if f.err != nil {
+		f.discard()
+	}
 }
 
 // finish gives the file its size and attributes. f.mu is held.

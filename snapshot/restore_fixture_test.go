@@ -128,12 +128,6 @@ func describe(t testing.TB, dir string) map[string]string {
 			}
 			line += fmt.Sprintf(" %d bytes %x", len(data), data[:min(len(data), 64)])
 			line += fmt.Sprintf(" sum %x", checksum(data))
-			if n.Links > 1 {
-				if inodes[n.Inode] == "" {
-					inodes[n.Inode] = rel
-				}
-				line += " first name " + inodes[n.Inode]
-			}
 		case Symlink:
 			target, err := os.Readlink(p)
 			if err != nil {
@@ -142,6 +136,12 @@ func describe(t testing.TB, dir string) map[string]string {
 			line += " to " + target
 		default:
 			line += fmt.Sprintf(" device %d", n.Rdev)
+		}
+		if n.Links > 1 {
+			if inodes[n.Inode] == "" {
+				inodes[n.Inode] = rel
+			}
+			line += " first name " + inodes[n.Inode]
 		}
 		lines[rel] = line
 		return nil

@@ -405,41 +405,6 @@ func TestRestoreWithDamagedDirectory(t *testing.T) {
 	}
 }
 
-// Names of one file are linked again; where that is not possible it is written again.
-func TestRestoreCopiesWhatCannotBeLinked(t *testing.T) {
-	r := restoreRepo(t, tier.NewMemory())
-	var names []forged
-	for _, name := range []string{"a", "b", "c"} {
-		n := fileNode(name, strings.Repeat("content", 100))
-		n.Links, n.Inode, n.Device = 4, 9, 9
-		names = append(names, n)
-	}
-	other := fileNode("d", "of the same inode, but another content than the others")
-	other.Links, other.Inode, other.Device = 4, 9, 9
-	s := forge(t, r, append(names, other)...)
-	target := t.TempDir()
-	res := restoring(t, r, s, RestoreOptions{Target: target})
-	if res.HardLinks != 2 || res.Files != 2 || inodeOf(t, target+"/a") != inodeOf(t, target+"/c") {
-		t.Errorf("%+v", res)
-	}
-	// A first name that is gone again when the others come stands for every reason
-	// why linking fails.
-	target = t.TempDir()
-	rs := newRestorer(r, s, &RestoreOptions{Target: target})
-	must(t, rs.opt.check())
-	rs.Progress, rs.ctx = rs.opt.Progress, t.Context()
-	rs.cancel = func(err error) { t.Error(err) }
-	must(t, rs.openTarget())
-	defer rs.tree.close()
-	rs.tree.root.node = s.Root
-	state := &linkState{first: "gone/a"}
-	rs.link(state, linkName{rs.tree.root.hold(), &names[0].Node})
-	copies := rs.links.takeCopies()
-	if len(copies) != 1 || string(copies[0].node.Name) != "a" {
-		t.Errorf("to be written again: %v", copies)
-	}
-}
-
 func TestRestoreNested(t *testing.T) {
 	r := restoreRepo(t, tier.NewMemory())
 	deep := dirNode("d", fileNode("f", "x"))

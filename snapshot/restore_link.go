@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,8 +11,8 @@ import (
 )
 
 // hardLinks knows the files of the snapshot that have several names, from the first
-// name to the last. The first is restored as a file, and the others are linked to it
-// when it is complete.
+// name to the last; links, FIFOs and devices among them. The first is restored, and the
+// others are linked to it when it is complete.
 type hardLinks struct {
 	mu     sync.Mutex
 	states map[linkID]*linkState
@@ -24,7 +25,8 @@ type linkID struct{ device, inode uint64 }
 type linkState struct {
 	id      linkID
 	first   string // inner path of the first name
-	content []byte
+	kind    NodeType
+	content []byte // what contentOf gives
 	toCome  uint64 // names not met yet
 	busy    bool   // the first is under way
 	waiting []linkName
@@ -44,6 +46,38 @@ func (l *hardLinks) takeCopies() []linkName {
 	return c
 }
 
+// leaf handles a name of anything but a directory.
+func (rs *restorer) leaf(d *outDir, n *Node) {
+	var link *linkState
+	if n.Links > 1 && n.Inode != 0 {
+		var done bool
+		if link, done = rs.furtherName(d, n); done {
+			return
+		}
+	}
+	rs.place(d, n, link)
+}
+
+// place restores under a name of its own what is not linked to another.
+func (rs *restorer) place(d *outDir, n *Node, link *linkState) {
+	if n.Type == File {
+		rs.file(d, n, link)
+	} else {
+		rs.special(d, n, link)
+	}
+}
+
+// contentOf is what names of one inode have in common, beside its type.
+func contentOf(n *Node) []byte {
+	switch n.Type {
+	case File:
+		return n.Content
+	case Symlink:
+		return n.Target
+	}
+	return binary.BigEndian.AppendUint64(nil, n.Rdev)
+}
+
 // furtherName handles a name of a file that has another already. If it has none, the
 // caller restores the file, and settles the state that is returned.
 func (rs *restorer) furtherName(d *outDir, n *Node) (s *linkState, done bool) {
@@ -55,12 +89,12 @@ func (rs *restorer) furtherName(d *outDir, n *Node) (s *linkState, done bool) {
 	}
 	s = l.states[id]
 	if s == nil {
-		s = &linkState{id: id, first: d.inner(string(n.Name)), content: n.Content, toCome: n.Links - 1, busy: true}
+		s = &linkState{id: id, first: d.inner(string(n.Name)), kind: n.Type, content: contentOf(n), toCome: n.Links - 1, busy: true}
 		l.states[id] = s
 		l.mu.Unlock()
 		return s, false
 	}
-	if !bytes.Equal(s.content, n.Content) { // it changed while it was saved
+	if s.kind != n.Type || !bytes.Equal(s.content, contentOf(n)) { // it changed while it was saved
 		l.mu.Unlock()
 		return nil, false
 	}
@@ -116,15 +150,24 @@ func (rs *restorer) link(s *linkState, name linkName) {
 		return // with the directory
 	case errors.Is(err, errKept):
 		rs.res.kept.Add(1)
-		rs.Files.Add(1)
+		rs.countName(name.node)
 	case err != nil:
 		rs.problem(path, err)
 	default:
 		rs.res.hardLinks.Add(1)
-		rs.Files.Add(1)
+		rs.countName(name.node)
 		rs.Bytes.Add(name.node.Size)
 	}
 	name.dir.release()
+}
+
+// countName counts a name in the progress.
+func (rs *restorer) countName(n *Node) {
+	if n.Type == File {
+		rs.Files.Add(1)
+	} else {
+		rs.Other.Add(1)
+	}
 }
 
 // errCannotLink says that a file has to be written once more instead.
@@ -137,7 +180,7 @@ func (rs *restorer) makeLink(s *linkState, name linkName) error {
 		return fmt.Errorf("%w: %w", errCannotLink, err)
 	}
 	defer from.close()
-	d, n := name.dir, string(name.node.Name)
+	d, n, over := name.dir, string(name.node.Name), false
 	if !d.fresh {
 		have, err := d.stat(n)
 		if err != nil {
@@ -154,12 +197,19 @@ func (rs *restorer) makeLink(s *linkState, name linkName) error {
 			if first.Inode == have.Inode && first.Device == have.Device && have.Inode != 0 {
 				return nil
 			}
-			if err := rs.clear(d, have); err != nil {
-				return err
+			if over = have.Type != Dir; !over {
+				if err := rs.clear(d, have); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	err = d.use(func(h dirHandle) error { return h.link(from, base, n) })
+	err = d.use(func(h dirHandle) error {
+		if over {
+			return rs.linkOver(h, from, base, n)
+		}
+		return h.link(from, base, n)
+	})
 	if err == nil || hopeless(err) {
 		return err
 	}

@@ -353,3 +353,82 @@ func TestRestoreDeletesOneFileSystem(t *testing.T) {
 		t.Errorf("problems %v", p.found)
 	}
 }
+
+// Invariant 1, for links, FIFOs and devices with several names.
+func TestRestoreLinksWhatIsNoFile(t *testing.T) {
+	src := filepath.Join(t.TempDir(), "src")
+	put(t, src+"/sub/file", []byte("x"))
+	must(t, os.Symlink("sub/file", src+"/link"))
+	must(t, unix.Mkfifo(src+"/fifo", 0o640))
+	names := []string{"fifo", "link"}
+	if os.Geteuid() == 0 {
+		must(t, unix.Mknod(src+"/null", unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
+		names = append(names, "null")
+	}
+	for _, name := range names {
+		must(t, unix.Linkat(unix.AT_FDCWD, src+"/"+name, unix.AT_FDCWD, src+"/sub/"+name, 0))
+		must(t, unix.Linkat(unix.AT_FDCWD, src+"/"+name, unix.AT_FDCWD, src+"/z"+name, 0))
+	}
+	r := restoreRepo(t, tier.NewMemory())
+	s := saved(t, r, src)
+	want := describe(t, src)
+	target := t.TempDir()
+	for _, opt := range []RestoreOptions{{DryRun: true}, {}, {}, {Overwrite: OverwriteAlways}} {
+		opt.Target = target
+		before := uint64(0)
+		if opt.Overwrite == "" && !opt.DryRun {
+			if _, err := os.Lstat(below(target, s) + "/zfifo"); err == nil {
+				before = inodeOf(t, below(target, s)+"/zfifo")
+			}
+		}
+		progress := &Progress{}
+		opt.Progress = progress
+		res := restoring(t, r, s, opt)
+		if k := int64(len(names)); res.HardLinks != 2*k || res.Links != 1 || res.Other != k-1 || progress.Other.Load() != 3*k {
+			t.Errorf("%+v, progress %d", res, progress.Other.Load())
+		}
+		if opt.DryRun {
+			continue
+		}
+		same(t, want, describe(t, below(target, s)))
+		if before != 0 && inodeOf(t, below(target, s)+"/zfifo") != before {
+			t.Error("what was as it should be was made again")
+		}
+	}
+	// Over other things, and over names that something outside has too.
+	target = t.TempDir()
+	put(t, below(target, s)+"/fifo", []byte("a file"))
+	must(t, os.MkdirAll(below(target, s)+"/sub/link", 0o755))
+	must(t, unix.Mkfifo(target+"/outside", 0o600))
+	must(t, os.Link(target+"/outside", below(target, s)+"/zfifo"))
+	outside := describe(t, target)["outside"]
+	restoring(t, r, s, RestoreOptions{Target: target})
+	same(t, want, describe(t, below(target, s)))
+	if got := describe(t, target)["outside"]; !strings.HasPrefix(outside, got) { // but for its other name
+		t.Errorf("outside is %s, was %s", got, outside)
+	}
+	// What is left alone is no first name for others.
+	target = t.TempDir()
+	must(t, os.MkdirAll(below(target, s), 0o755))
+	must(t, unix.Mkfifo(below(target, s)+"/fifo", 0o600))
+	res := restoring(t, r, s, RestoreOptions{Target: target, Overwrite: OverwriteNever})
+	if res.Kept != 1 || inodeOf(t, below(target, s)+"/fifo") == inodeOf(t, below(target, s)+"/zfifo") {
+		t.Errorf("%+v", res)
+	}
+}
+
+// Nodes that claim to be names of one inode, but are of different types, stay apart.
+func TestRestoreLinksNoDifferentTypes(t *testing.T) {
+	r := restoreRepo(t, tier.NewMemory())
+	nodes := []forged{fileNode("a", "content"), linkNode("b", "x"), linkNode("c", "y"), {Node: Node{Name: []byte("d"), Type: FIFO, Mode: 0o600}}}
+	for i := range nodes {
+		nodes[i].Links, nodes[i].Inode, nodes[i].Device = 5, 9, 9
+	}
+	target := t.TempDir()
+	res := restoring(t, r, forge(t, r, nodes...), RestoreOptions{Target: target})
+	got := describe(t, target)
+	if res.HardLinks != 0 || !strings.HasPrefix(got["a"], "file") || !strings.HasSuffix(got["b"], "to x") ||
+		!strings.HasSuffix(got["c"], "to y") || !strings.HasPrefix(got["d"], "fifo") {
+		t.Errorf("%+v %v", res, got)
+	}
+}

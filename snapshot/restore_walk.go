@@ -80,15 +80,12 @@ func (rs *restorer) entry(d *outDir, at string, n *Node, only []string) {
 	if !take || !rs.ensure(d) {
 		return
 	}
-	switch n.Type {
-	case File:
-		rs.file(d, n)
-	case Socket:
+	if n.Type == Socket {
 		rs.res.sockets.Add(1)
 		rs.Other.Add(1)
-	default:
-		rs.special(d, n)
+		return
 	}
+	rs.leaf(d, n)
 }
 
 func (rs *restorer) subdir(d *outDir, at string, n *Node, take bool, only []string) {
@@ -253,8 +250,9 @@ func (rs *restorer) countDir() {
 	rs.Dirs.Add(1)
 }
 
-// special restores what has no content: links, FIFOs and devices.
-func (rs *restorer) special(d *outDir, n *Node) {
+// special restores what has no content: links, FIFOs and devices. link has its further
+// names.
+func (rs *restorer) special(d *outDir, n *Node, link *linkState) {
 	count := &rs.res.other
 	if n.Type == Symlink {
 		count = &rs.res.links
@@ -262,13 +260,15 @@ func (rs *restorer) special(d *outDir, n *Node) {
 	kept, err := rs.placeSpecial(d, n)
 	if err != nil {
 		rs.problem(d.path(string(n.Name)), err)
+		link.settle(rs, err)
 		return
 	}
 	if kept {
-		count = &rs.res.kept
+		count, err = &rs.res.kept, errKept
 	}
 	count.Add(1)
 	rs.Other.Add(1)
+	link.settle(rs, err)
 }
 
 func (rs *restorer) placeSpecial(d *outDir, n *Node) (kept bool, err error) {
@@ -285,11 +285,19 @@ func (rs *restorer) placeSpecial(d *outDir, n *Node) (kept bool, err error) {
 	if rs.opt.DryRun {
 		return false, nil
 	}
-	if have != nil && !rs.sameSpecial(d, n, have) {
-		if err := rs.clear(d, have); err != nil {
-			return false, err
+	if have != nil {
+		same := rs.sameSpecial(d, n, have)
+		if same && have.Links > 1 && n.Links > 1 && rs.opt.Overwrite == OverwriteIfChanged &&
+			have.ModTime == n.ModTime && rs.sameAttributes(n, have) {
+			return false, nil
 		}
-		have = nil
+		// One that has another name is never changed: that may lie outside of the target.
+		if !same || have.Links > 1 {
+			if err := rs.clear(d, have); err != nil {
+				return false, err
+			}
+			have = nil
+		}
 	}
 	return false, d.use(func(h dirHandle) error {
 		if have == nil {
@@ -311,10 +319,9 @@ func makeSpecial(h dirHandle, n *Node) error {
 	return h.mknod(n)
 }
 
-// sameSpecial reports whether what is there differs from n in attributes at most, and
-// has no other name.
+// sameSpecial reports whether what is there differs from n in attributes at most.
 func (rs *restorer) sameSpecial(d *outDir, n, have *Node) bool {
-	if have.Type != n.Type || have.Rdev != n.Rdev || have.Links > 1 {
+	if have.Type != n.Type || have.Rdev != n.Rdev {
 		return false
 	}
 	if n.Type != Symlink {

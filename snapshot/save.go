@@ -35,6 +35,7 @@ type SaveOptions struct {
 	Exclude       *Matcher // nil: nothing
 	ExcludeCaches bool     // directories with a CACHEDIR.TAG (bford.info/cachedir)
 	ExcludeLarger int64    // files above this many bytes; 0: none
+	Repository    string   // directory of the repository, left out where it is met: it would grow as it is read; "": none
 	DryRun        bool     // store nothing
 	Level         pack.Level
 	Workers       int // 0: one per CPU
@@ -42,6 +43,7 @@ type SaveOptions struct {
 
 	Progress *Progress               // counters to read meanwhile; may be nil
 	Problem  func(p string, e error) // told of what could not be read (invariant 3); may be called from several goroutines
+	Skipped  func(p string)          // told, once, where Repository was met; may be nil
 }
 
 // Progress counts while Save or Restore works. Its fields may be read at any time.
@@ -89,7 +91,8 @@ type saver struct {
 	tokens chan struct{}  // for walkers beside the first
 	large  chan struct{}  // for streams of large files
 	res    counters
-	heal   bool // packs are missing: read every file, so that what they held is stored again
+	own    *Node // of opt.Repository; nil: none
+	heal   bool  // packs are missing: read every file, so that what they held is stored again
 	*Progress
 }
 
@@ -97,6 +100,7 @@ type counters struct {
 	filesNew, filesChanged, filesUnchanged, sockets atomic.Int64
 	targets                                         atomic.Int64 // named and found
 	parent                                          atomic.Bool  // its damage was reported
+	own                                             atomic.Bool  // that it was met was reported
 }
 
 const (
@@ -118,6 +122,9 @@ func Save(ctx context.Context, r *repo.Repository, opt SaveOptions) (*SaveResult
 		opt.Key = keyOf(plan.paths)
 	}
 	return save(ctx, r, &opt, plan.paths, func(s *saver, parent *Snapshot) (*Node, error) {
+		if err := s.findOwn(); err != nil {
+			return nil, err
+		}
 		return s.root(plan.root, parent)
 	})
 }

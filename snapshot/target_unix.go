@@ -140,6 +140,11 @@ func (h dirHandle) link(from dirHandle, old, name string) error {
 	return opError("link", name, retry(func() error { return unix.Linkat(from.fd, old, h.fd, name, 0) }))
 }
 
+// rename gives old the name of something else that is no directory, which goes.
+func (h dirHandle) rename(old, name string) error {
+	return opError("rename", old, retry(func() error { return unix.Renameat(h.fd, old, h.fd, name) }))
+}
+
 func (h dirHandle) remove(name string, dir bool) error {
 	flags := 0
 	if dir {

@@ -101,6 +101,16 @@ func (h dirHandle) symlink(target, name string) error { return h.root.Symlink(ta
 
 func (h dirHandle) link(dirHandle, string, string) error { return errors.ErrUnsupported }
 
+// rename gives old the name of something else that is no directory, which goes. A
+// read-only file has to go first here.
+func (h dirHandle) rename(old, name string) error {
+	err := h.root.Rename(old, name)
+	if errors.Is(err, fs.ErrPermission) && h.root.Remove(name) == nil {
+		err = h.root.Rename(old, name)
+	}
+	return err
+}
+
 func (h dirHandle) remove(name string, _ bool) error { return h.root.Remove(name) }
 
 func (h dirHandle) names() ([]string, error) {

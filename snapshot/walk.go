@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,214 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-
-	"github.com/firnstore/firn/chunk"
-	"github.com/firnstore/firn/index"
 )
-
-// dirState is a directory in the making. Its entries are finished in any order, by
-// walkers, workers and streams, and go to the tree in the order of names as soon as
-// all before them are finished.
-type dirState struct {
-	s      *saver
-	up     *dirState // nil for the root
-	slot   int       // in up
-	node   *Node
-	path   string // absolute, on this machine
-	device uint64
-
-	mu      sync.Mutex
-	tree    treeWriter
-	below   Totals
-	entries []entryState // from first on
-	first   int
-	sealed  bool // there will be no more entries
-	done    func(*Node)
-	partial atomic.Bool // something in it is left out
-}
-
-// entryState is an entry that is not in the tree yet.
-type entryState struct {
-	name   []byte
-	raw    []byte // encoded node; nil with finished: left out
-	counts Totals
-	ready  bool
-}
-
-func (s *saver) newDir(up *dirState, slot int, n *Node, path string) *dirState {
-	d := &dirState{s: s, up: up, slot: slot, node: n, path: path, device: n.Device}
-	d.tree.put = func(b []byte) (chunk.ID, error) {
-		if s.in == nil {
-			return chunk.ID{}, nil
-		}
-		return s.in.Meta(b)
-	}
-	return d
-}
-
-// add makes room for an entry; names must ascend.
-func (d *dirState) add(name []byte) (slot int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.entries = append(d.entries, entryState{name: name})
-	return d.first + len(d.entries) - 1
-}
-
-// finish gives an entry its node, or leaves it out when n is nil.
-func (d *dirState) finish(slot int, n *Node) {
-	if n == nil {
-		d.finishRaw(slot, nil, Totals{})
-		return
-	}
-	raw, err := index.Marshal(n)
-	if err != nil {
-		d.s.cancel(err)
-		return
-	}
-	var t Totals
-	t.add(n)
-	d.finishRaw(slot, raw, t)
-}
-
-func (d *dirState) finishRaw(slot int, raw []byte, counts Totals) {
-	d.mu.Lock()
-	e := &d.entries[slot-d.first]
-	e.raw, e.counts, e.ready = raw, counts, true
-	err := d.advance()
-	last := d.sealed && len(d.entries) == 0
-	d.mu.Unlock()
-	d.settle(last, err)
-}
-
-// seal says that every entry was added.
-func (d *dirState) seal() {
-	d.mu.Lock()
-	d.sealed = true
-	last := len(d.entries) == 0
-	d.mu.Unlock()
-	d.settle(last, nil)
-}
-
-// advance moves finished entries to the tree. d.mu is held.
-func (d *dirState) advance() error {
-	n := 0
-	for n < len(d.entries) && d.entries[n].ready {
-		e := &d.entries[n]
-		if e.raw != nil {
-			if err := d.tree.add(e.name, e.raw); err != nil {
-				return err
-			}
-			d.below.Files += e.counts.Files
-			d.below.Dirs += e.counts.Dirs
-			d.below.Bytes += e.counts.Bytes
-		}
-		*e = entryState{}
-		n++
-	}
-	d.entries, d.first = d.entries[n:], d.first+n
-	return nil
-}
-
-// settle ends the directory when its last entry is in the tree, and so perhaps the
-// one above.
-func (d *dirState) settle(last bool, err error) {
-	if err != nil {
-		d.s.cancel(err)
-		return
-	}
-	if !last {
-		return
-	}
-	t, err := d.tree.finish()
-	if err != nil {
-		d.s.cancel(err)
-		return
-	}
-	d.node.Tree, d.node.Below, d.node.Partial = t[:], &d.below, d.partial.Load()
-	if d.up == nil {
-		d.done(d.node)
-		return
-	}
-	d.s.Dirs.Add(1)
-	d.up.finish(d.slot, d.node)
-}
-
-// sharedDir is an open directory that walkers and workers use; the last closes it.
-type sharedDir struct {
-	*localDir
-	refs atomic.Int32
-}
-
-func share(d *localDir) *sharedDir {
-	s := &sharedDir{localDir: d}
-	s.refs.Store(1)
-	return s
-}
-
-func (d *sharedDir) use() *sharedDir { d.refs.Add(1); return d }
-
-func (d *sharedDir) release() {
-	if d.refs.Add(-1) == 0 {
-		d.close()
-	}
-}
-
-// earlier walks the entries that a directory had in the parent snapshot.
-type earlier struct {
-	s    *saver
-	c    *cursor
-	n    Node
-	raw  []byte
-	have bool
-}
-
-// openEarlier returns nil when there was no such directory, or it cannot be read: the
-// parent only saves time.
-func (s *saver) openEarlier(n *Node) *earlier {
-	if n == nil || n.Type != Dir {
-		return nil
-	}
-	c, err := openTree(s.ctx, s.r, tree(n.Tree), nil)
-	if err != nil {
-		s.parentProblem(err)
-		return nil
-	}
-	return &earlier{c: c, s: s}
-}
-
-// parentProblem reports, once, that the parent snapshot is damaged. This backup reads
-// what it cannot compare, so it is whole; the parent is not.
-func (s *saver) parentProblem(err error) {
-	if s.ctx.Err() == nil && s.res.parent.CompareAndSwap(false, true) {
-		s.problem("the parent snapshot", err)
-	}
-}
-
-// find returns the earlier node called name. Names must ascend from call to call.
-func (e *earlier) find(ctx context.Context, name string) (n *Node, raw []byte) {
-	for e != nil && e.c != nil {
-		if !e.have {
-			var err error
-			if e.raw, err = e.c.next(ctx, &e.n); err != nil {
-				if !errors.Is(err, io.EOF) {
-					e.s.parentProblem(err)
-				}
-				e.c = nil
-				return nil, nil
-			}
-			e.have = true
-		}
-		switch bytes.Compare(e.n.Name, []byte(name)) {
-		case 0:
-			n := e.n
-			return &n, e.raw
-		case 1:
-			return nil, nil
-		}
-		e.have = false
-	}
-	return nil, nil
-}
 
 // root walks the targets and returns the root node, when all of them are done.
 func (s *saver) root(t *target, parent *Snapshot) (*Node, error) {
@@ -283,6 +75,9 @@ func (s *saver) walkTargets(d *dirState, t *target, old *earlier) {
 			if err != nil {
 				s.problem(child.path, err)
 				d.partial.Store(true)
+				continue
+			}
+			if s.isOwn(child.path, "", n) {
 				continue
 			}
 			s.res.targets.Add(1)
@@ -362,7 +157,7 @@ func (s *saver) entry(b *batch, name string, n *Node, blocks int64, old *Node, o
 		d.problem(name, err)
 		return
 	}
-	if s.excluded(path, n) {
+	if s.excluded(path, n) || s.isOwn(b.dir.path, name, n) {
 		d.partial.Store(true)
 		return
 	}
@@ -391,6 +186,42 @@ func (s *saver) entry(b *batch, name string, n *Node, blocks int64, old *Node, o
 	}
 }
 
+// findOwn looks at the directory of the repository, to know it under every path.
+func (s *saver) findOwn() error {
+	if s.opt.Repository == "" {
+		return nil
+	}
+	n, blocks := &Node{}, int64(0)
+	if err := statPath(s.opt.Repository, "repository", true, n, &blocks); err != nil {
+		return err
+	}
+	s.own = n
+	return nil
+}
+
+// isOwn reports whether n, which is called name in dir on this machine, is the directory
+// of the repository. Who names a path inside of it means what is there, and never comes by
+// here.
+func (s *saver) isOwn(dir, name string, n *Node) bool {
+	if s.own == nil || n.Type != Dir || n.Inode != s.own.Inode || n.Device != s.own.Device {
+		return false
+	}
+	path := filepath.Join(dir, name)
+	if n.Inode == 0 && !samePath(path, s.opt.Repository) { // this system tells no inodes
+		return false
+	}
+	if s.opt.Skipped != nil && s.res.own.CompareAndSwap(false, true) {
+		s.opt.Skipped(path)
+	}
+	return true
+}
+
+func samePath(a, b string) bool {
+	a, aerr := filepath.Abs(a)
+	b, berr := filepath.Abs(b)
+	return aerr == nil && berr == nil && a == b
+}
+
 func (s *saver) excluded(path string, n *Node) bool {
 	if s.opt.ExcludeLarger > 0 && n.Type == File && n.Size > s.opt.ExcludeLarger {
 		return true
@@ -399,39 +230,8 @@ func (s *saver) excluded(path string, n *Node) bool {
 	return match
 }
 
-// unchanged compares with the parent snapshot (invariant 6).
-func (s *saver) unchanged(n, old *Node) bool {
-	return old != nil && !s.opt.Force && !s.heal && old.Type == n.Type && n.Type != Socket &&
-		old.Size == n.Size && old.ModTime == n.ModTime && old.ChangeTime != changedWhileRead &&
-		(s.opt.IgnoreInode || old.Inode == n.Inode) &&
-		(s.opt.IgnoreCtime && n.Type == File || old.ChangeTime == n.ChangeTime)
-}
-
-// changedWhileRead in the place of a change time: no later state is equal to this one.
-const changedWhileRead = -1
-
 // errTime: the format counts nanoseconds in 64 bits.
 var errTime = errors.New("its time is before 1677 or after 2262 and cannot be kept")
-
-// sameContent finishes a file whose change time is ignored: the content is that of the
-// parent, and what else the inode says may be new.
-func (s *saver) sameContent(b *batch, name string, n, old *Node) {
-	s.fillOwner(n)
-	at := *n
-	at.Name = []byte(name)
-	if err := b.dir.xattrsAt(&at); err != nil {
-		s.problem(joinPath(b.d.path, []byte(name)), err)
-	}
-	n.Xattrs, n.Content, n.Sparse = at.Xattrs, old.Content, old.Sparse
-	s.count(n, &s.res.filesUnchanged)
-	b.d.finish(b.d.add(n.Name), n)
-}
-
-// problem reports an entry that is left out.
-func (d *dirState) problem(name string, err error) {
-	d.partial.Store(true)
-	d.s.problem(joinPath(d.path, []byte(name)), err)
-}
 
 // count adds a finished entry to the counters; how is for files.
 func (s *saver) count(n *Node, how *atomic.Int64) {

@@ -51,7 +51,7 @@ type DirOptions struct {
 const (
 	folderMode = 0o700
 	// tempFolder holds temporaries. It is no valid name, hence never listed.
-	tempFolder = ".tmp"
+	tempFolder = ".firn-tmp"
 	// defaultOpenFiles stays far below the usual limit of 256 to 1024
 	// descriptors of a process.
 	defaultOpenFiles = 64

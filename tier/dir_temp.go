@@ -43,6 +43,19 @@ func (d *Dir) createTemp() (*os.File, string, error) {
 
 func tempName() string { return fmt.Sprintf("%s/%016x", tempFolder, rand.Uint64()) }
 
+// isTempName tells temporaries from files that happen to lie in such a folder.
+func isTempName(name string) bool {
+	if len(name) != 16 {
+		return false
+	}
+	for _, c := range name {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
 // removeDeadTemps removes temporaries that no living writer has locked. Names
 // of temporaries are not used twice, so what was locked here is what is
 // removed. It fails silently: the litter only takes room, and readers may not
@@ -56,7 +69,7 @@ func (d *Dir) removeDeadTemps() {
 	for {
 		found, err := folder.ReadDir(256)
 		for _, de := range found {
-			if de.Type().IsRegular() {
+			if de.Type().IsRegular() && isTempName(de.Name()) {
 				d.removeDeadTemp(tempFolder + "/" + de.Name())
 			}
 		}

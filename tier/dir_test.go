@@ -218,7 +218,7 @@ func TestDirListsOnlyItsFiles(t *testing.T) {
 	if err := tier.Put(t.Context(), d, "a/file", nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"lost+found", ".tmp/x", ".hidden", "Upper", "a/.hidden", "a/b c"} {
+	for _, name := range []string{"lost+found", ".firn-tmp/x", ".hidden", "Upper", "a/.hidden", "a/b c"} {
 		if err := os.WriteFile(filepath.Join(d.String(), name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

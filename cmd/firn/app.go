@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -37,6 +39,7 @@ type sharedFlags struct {
 	passphraseCommand string
 	identityFile      string
 	json, quiet       bool
+	wait              time.Duration // for other processes to let go of the index
 }
 
 func newApp() *app {
@@ -86,7 +89,8 @@ func (a *app) sharedFlags(root *cobra.Command) {
 	f.StringVar(&a.flags.identityFile, "identity-file", "", "`FILE` of age identities, or an ssh private key (or FIRN_IDENTITY_FILE)")
 	f.StringVar(&a.flags.config, "config", "", "configuration `FILE` (firn help config)")
 	f.StringVar(&a.flags.profile, "profile", "", "profile `NAME` of the configuration file (or FIRN_PROFILE)")
-	f.BoolVar(&a.flags.json, "json", false, "print results as JSON")
+	f.BoolVar(&a.flags.json, "json", false, "print results as JSON, and an error that ends the command as a last object with error and exit_code")
+	f.DurationVar(&a.flags.wait, "wait", 0, "wait up to this `DURATION`, such as 30s or 5m, when too many processes use the repository from this machine")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "print neither progress nor summary")
 	for _, name := range []string{"passphrase-file", "identity-file", "config"} {
 		_ = root.MarkPersistentFlagFilename(name)
@@ -126,9 +130,14 @@ func (a *app) print(format string, args ...any) {
 func (a *app) result(v any) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	enc := json.NewEncoder(a.out)
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	err := enc.Encode(v)
+	if err == nil {
+		_, err = a.out.Write(visibleJSON(line.Bytes()))
+	}
+	if err != nil {
 		return fmt.Errorf("write result: %w", err)
 	}
 	return nil
@@ -172,5 +181,35 @@ func (a *app) report(ctx context.Context, err error) int {
 			a.console.message(line)
 		}
 	}
+	if a.flags.json && !errors.Is(err, errTold) && err != nil {
+		a.event(errorObjectOf(err, code))
+	}
 	return code
+}
+
+// errorObject is the last line of JSON of a command that ended without its result.
+type errorObject struct {
+	Error string `json:"error"`
+	Code  int    `json:"exit_code"`
+}
+
+func errorObjectOf(err error, code int) errorObject {
+	if code == exitInterrupted {
+		err = errInterrupted // what failed because of it says less
+	}
+	return errorObject{err.Error(), code}
+}
+
+// wantsJSON reports whether arguments ask for JSON. It is for those that could not be
+// parsed, so that also the error about them comes as JSON.
+func wantsJSON(args []string) bool {
+	for _, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "--json", "--json=true":
+			return true
+		}
+	}
+	return false
 }

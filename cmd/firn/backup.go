@@ -39,14 +39,17 @@ func (a *app) backupCommand() *cobra.Command {
 		Long: `Save directories and files as a snapshot. Files that did not change since the previous
 snapshot of the same paths are not read again, and data that the repository has is not
 stored again. Absolute paths keep all their components; relative ones keep those given.
+The repository itself is left out when it lies below one of them.
 
 What cannot be read is named and counted, the rest is saved, and the exit code is 3.
 Ctrl-C stops cleanly: there is no snapshot, but what was stored is not stored again by the
 next backup.
 
 With --json standard output has one object per line: those of type problem name a file
-that could not be read, those of type status (with --progress) come every second, and the
-last one, of type summary, has snapshot, files, bytes and bytes_added.`,
+that could not be read, one of type message says where the repository itself was left out,
+those of type status (with --progress) come every second, and the last one, of type
+summary, has snapshot, files, bytes and bytes_added. When there is no snapshot, the last
+one has error and exit_code instead.`,
 		Example: `  firn backup -r /backup/firn /home /etc --exclude '*.tmp' --exclude-caches
   firn backup -r /backup/firn --stdin-from-command --stdin-filename db.sql -- pg_dump shop
   find /srv -name '*.jpg' -print0 | firn backup -r /backup/firn --files-from0 -`,
@@ -110,6 +113,9 @@ func (a *app) backup(ctx context.Context, f *backupFlags, args []string) error {
 	}
 	opt.Problem = a.problems("read")
 	opt.Progress = &snapshot.Progress{}
+	if dir, err := p.directory(); err == nil {
+		opt.Repository, opt.Skipped = dir, a.skippedRepository
+	}
 	var res *snapshot.SaveResult
 	err = a.withRepository(ctx, func(_ *profile, r *repo.Repository) error {
 		stop := a.watch(opt.Progress, f.progress)
@@ -128,6 +134,19 @@ func (a *app) backup(ctx context.Context, f *backupFlags, args []string) error {
 		return err
 	}
 	return a.printSaved(res)
+}
+
+// skippedRepository says that the repository is not part of what is saved into it.
+func (a *app) skippedRepository(path string) {
+	const text = "it is the repository itself, and is left out"
+	a.console.message(path + ": " + text)
+	if a.flags.json {
+		a.event(struct {
+			Type    string `json:"type"` // "message"
+			Path    string `json:"path"`
+			Message string `json:"message"`
+		}{"message", path, text})
+	}
 }
 
 // validate refuses flags that contradict one another.

@@ -21,7 +21,8 @@ func (a *app) catCommand() *cobra.Command {
 		Long: `Write the bytes of one file of a snapshot to standard output. Every byte was checked
 before it is written; when the repository is damaged, what comes out is shorter, never wrong.
 
-With --json the result is one object with path, size and content, in base64.`,
+With --json the result is one object with path, size and content, in base64. When not all of
+it can be read, an object with error and exit_code follows.`,
 		Example: `  firn cat -r /backup/firn latest /etc/fstab
   firn cat -r /backup/firn 3f9a /var/backups/db.sql | psql`,
 		Args: args(2, 2),
@@ -57,14 +58,15 @@ func (a *app) cat(ctx context.Context, r *repo.Repository, spec, at string, f sn
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, `{"path":%s,"size":%d,"content":"`, name, n.Size)
+	fmt.Fprintf(a.out, `{"path":%s,"size":%d,"content":"`, visibleJSON(name), n.Size)
 	enc := base64.NewEncoder(base64.StdEncoding, a.out)
-	if _, err := src.WriteTo(enc); err != nil {
-		return err
+	_, err = src.WriteTo(enc)
+	if cerr := enc.Close(); err == nil {
+		err = cerr
 	}
-	if err := enc.Close(); err != nil {
-		return err
+	// The object is ended also when the content is not whole: what follows is the error.
+	if _, werr := fmt.Fprintln(a.out, `"}`); err == nil {
+		err = werr
 	}
-	_, err = fmt.Fprintln(a.out, `"}`)
 	return err
 }

@@ -34,7 +34,7 @@ Each thing that is not as it should be is named, with the snapshots and files th
 affects, and the exit code is 13. A check changes nothing.
 
 With --json standard output has one object of type problem for each, and a last one of
-type summary.`,
+type summary. When the check cannot be ended, the last one has error and exit_code instead.`,
 		Example: `  firn check -r /backup/firn
   firn check -r /backup/firn --read-data-subset 5%`,
 		Args: args(0, 0),
@@ -78,8 +78,8 @@ func (a *app) check(ctx context.Context, f *checkFlags) error {
 		a.checkSummary(res)
 	}
 	if err == nil && res.Findings > 0 {
-		err = fmt.Errorf("firn check found %s: %w; bring the files named above back from a copy of the repository",
-			counted(res.Findings, "problem", "problems"), repo.ErrDamaged)
+		err = toldError{fmt.Errorf("firn check found %s: %w; bring the files named above back from a copy of the repository",
+			counted(res.Findings, "problem", "problems"), repo.ErrDamaged)}
 	}
 	return err
 }

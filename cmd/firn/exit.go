@@ -13,6 +13,7 @@ import (
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/pack"
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/object"
 )
 
 // The exit codes. Scripts rely on them: a number never changes its meaning.
@@ -47,11 +48,11 @@ var exits = []struct {
 		"install a newer firn on this machine"},
 	{exitNone, "no repository at this place", []error{repo.ErrNoRepository}, `"firn init" makes one`},
 	{exitBusy, "busy: other processes hold what is needed, for longer than firn waits", []error{repo.ErrBusy, index.ErrBusy},
-		"run it again when they are done"},
+		"run it again when they are done, or let it --wait"},
 	{exitKey, "wrong key: no key slot opens with this passphrase or identity", []error{repo.ErrWrongKey},
 		`"firn key list" shows the key slots`},
 	{exitRole, "the role of the key may not do this", []error{repo.ErrRole}, "use a key slot of role full"},
-	{exitExists, "there is one already; nothing was overwritten", []error{repo.ErrExists, errFileExists}, ""},
+	{exitExists, "there is one already; nothing was overwritten", []error{repo.ErrExists, errFileExists, object.ErrUserExists}, ""},
 	{exitDamaged, "the repository is damaged, or its log was rolled back",
 		[]error{repo.ErrDamaged, repo.ErrRolledBack, index.ErrForged, index.ErrChain, index.ErrCorrupt, pack.ErrCorrupt}, `"firn check" says what is lost`},
 	{exitFailed, "failed for another reason, which is named", nil, ""},
@@ -62,6 +63,9 @@ var (
 	errPartial    = errors.New("done in part")
 	errFileExists = errors.New("file exists already")
 	errCommand    = errors.New("there is no snapshot, because the command failed")
+	// errTold: the result on standard output tells it already. With --json nothing comes
+	// after the result then.
+	errTold = errors.New("told by the result")
 )
 
 // exitCode returns the code for the error with which a command ended. Whatever fails
@@ -169,8 +173,13 @@ func noCommand(cmd *cobra.Command, args []string) error {
 // partialError says that a command did its work except for some files, which it named.
 type partialError struct{ text string }
 
-func (e *partialError) Error() string { return e.text }
-func (e *partialError) Unwrap() error { return errPartial }
+func (e *partialError) Error() string   { return e.text }
+func (e *partialError) Unwrap() []error { return []error{errPartial, errTold} }
+
+// toldError is an error that the result on standard output tells already.
+type toldError struct{ error }
+
+func (e toldError) Unwrap() []error { return []error{e.error, errTold} }
 
 // exitsOf notes the exit codes of a command beside 0, 1, 2 and 130.
 func exitsOf(cmd *cobra.Command, codes ...int) *cobra.Command {

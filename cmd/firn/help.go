@@ -27,7 +27,14 @@ func exitTopic() string {
 			}
 		}
 	}
-	return strings.TrimRight(b.String(), "\n")
+	b.WriteString(`
+With --wait, a command that would end with 11 tries again for that long.
+
+What went wrong is told on standard error. With --json, a command that ends without its
+result also writes it to standard output, as the last line: an object with error, the text,
+and exit_code. There is none when the result itself tells what is wrong: after a backup or
+restore that ends with 3, and after a check that found something.`)
+	return b.String()
 }
 
 const configTopic = `The configuration file is firn/config.toml in $XDG_CONFIG_HOME or the place where the

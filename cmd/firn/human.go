@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -126,6 +128,31 @@ func visible(s string) string {
 	}
 	return b.String()
 }
+
+// visibleJSON does the same for JSON without changing what it means: beyond ASCII it has
+// only text, and there every character may be written as an escape.
+func visibleJSON(b []byte) []byte {
+	if !bytes.ContainsFunc(b, hidden) {
+		return b
+	}
+	out := make([]byte, 0, len(b)+16)
+	for _, c := range string(b) {
+		switch {
+		case !hidden(c):
+			out = utf8.AppendRune(out, c)
+		case c > 0xffff:
+			high, low := utf16.EncodeRune(c)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, c)
+		}
+	}
+	return out
+}
+
+// hidden reports whether a character is none that a person sees. JSON itself escapes
+// those before DEL.
+func hidden(c rune) bool { return c >= 0x7f && !unicode.IsPrint(c) }
 
 // cut shortens s to a width, in the middle.
 func cut(s string, width int) string {

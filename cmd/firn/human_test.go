@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -81,6 +82,30 @@ func TestNamesCannotCommandATerminal(t *testing.T) {
 	} {
 		if got := visible(text); got != want {
 			t.Errorf("visible(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Invariant 4, for JSON: the characters go, and the value stays.
+func TestJSONCannotCommandATerminal(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain größe":          `"plain größe"`,
+		"\x1b[2J\x7f":          `"\u001b[2J\u007f"`,
+		"a\u009b2J\u0085":      `"a\u009b2J\u0085"`,
+		"right\u202eleft":      `"right\u202eleft"`,
+		"tag \U000e0041 and 𝄞": `"tag \udb40\udc41 and 𝄞"`,
+	} {
+		raw, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := visibleJSON(raw)
+		if string(got) != want {
+			t.Errorf("visibleJSON(%q) = %s, want %s", text, got, want)
+		}
+		var back string
+		if err := json.Unmarshal(got, &back); err != nil || back != text {
+			t.Errorf("%s means %q, want %q: %v", got, back, text, err)
 		}
 	}
 }

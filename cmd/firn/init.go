@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/firnstore/firn/chunk"
+	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/tier"
 )
@@ -25,7 +31,8 @@ func (a *app) initCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make a repository in an empty directory",
-		Long: `Make a repository in a directory that is empty or does not exist yet.
+		Long: `Make a repository in a directory that is empty or does not exist yet. What a system puts
+onto a new disk by itself, such as lost+found, does not count.
 
 It is opened with a passphrase, which is asked for unless --passphrase-file or
 --passphrase-command gives it; or, with --recipient, with the age identity or ssh key
@@ -60,6 +67,9 @@ func (a *app) init(ctx context.Context, f *initFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseForeign(dir); err != nil {
+		return err
+	}
 	to, err := a.newKey(ctx, p, f.recipient, f.recipientFile)
 	if err != nil {
 		return err
@@ -85,6 +95,61 @@ func (a *app) init(ctx context.Context, f *initFlags) error {
 		a.print("key slot full/%s opens it; without that key nobody can, so keep a copy elsewhere\n", f.keyName)
 	}
 	return nil
+}
+
+// systemNames are what systems put into the root of a file system by themselves. A disk
+// that was just formatted counts as empty.
+var systemNames = []string{"lost+found", "System Volume Information", "$RECYCLE.BIN", ".Trashes", ".Spotlight-V100", ".fseventsd"}
+
+// refuseForeign refuses a directory that holds something else than a repository: the files
+// of both would lie among each other, and whoever cleans up one would hurt the other. It
+// comes before the question for a passphrase, so that nobody thinks of one in vain, and
+// before the store is opened, since that tidies up.
+func refuseForeign(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if info, serr := os.Stat(dir); serr == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a directory; name one that is empty or does not exist yet", dir)
+	}
+	if errors.Is(err, fs.ErrNotExist) || err == nil && holdsRepository(dir) {
+		return nil // what is there of a repository, whole or not, repo.Init refuses
+	}
+	if err != nil {
+		return fmt.Errorf("look into %s: %w", dir, err)
+	}
+	for _, e := range entries {
+		if !slices.Contains(systemNames, e.Name()) && !leftByInit(dir, e.Name()) {
+			return fmt.Errorf("%s is not empty: it holds %s, and is no firn repository; name a directory that is empty or does not exist yet, such as %s",
+				dir, e.Name(), filepath.Join(dir, "firn"))
+		}
+	}
+	return nil
+}
+
+// holdsRepository reports whether a directory looks like a repository, or like one that
+// lost its config.
+func holdsRepository(dir string) bool {
+	const magic = "firn repository\n" // docs/format.md, section 4
+	if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(index.CommitName(1)))); err == nil {
+		return true
+	}
+	f, err := os.Open(filepath.Join(dir, "config"))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(magic))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == magic
+}
+
+// leftByInit reports whether an init that was interrupted at its beginning may have left
+// an entry. Into keys repo.Init looks itself.
+func leftByInit(dir, name string) bool {
+	if name != ".firn-tmp" {
+		return name == "keys"
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, name))
+	return err == nil && len(entries) == 0
 }
 
 // newKey returns what a new key slot is sealed to: the recipient given, or the

@@ -132,7 +132,7 @@ takes no passphrase.`,
 				t := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
 				fmt.Fprintln(t, "KEY\tSEALED TO")
 				for _, k := range keys {
-					fmt.Fprintf(t, "%s/%s\t%s\n", k.Role, k.Name, visible(sealedTo(k.Type)))
+					fmt.Fprintf(t, "%s/%s\t%s\n", visible(k.Role), visible(k.Name), visible(sealedTo(k.Type)))
 				}
 				return t.Flush()
 			})

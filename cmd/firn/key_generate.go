@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (a *app) keyGenerate(file string, postQuantum bool) error {
 	}
 	text := fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().Format(time.RFC3339), recipient, identity)
 	if file != "" {
-		if err := writeSecret(file, text); err != nil {
+		if err := writeSecret("identity", file, text); err != nil {
 			return err
 		}
 		identity = ""
@@ -73,14 +74,15 @@ func newIdentity(postQuantum bool) (identity, recipient string, err error) {
 	return id.String(), id.Recipient().String(), nil
 }
 
-// writeSecret writes a new file that only its owner may read, durably.
-func writeSecret(name, text string) error {
+// writeSecret writes a new file that only its owner may read, durably. what is in it is
+// for errors.
+func writeSecret(what, name, text string) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("write identity: %s: %w", name, errFileExists)
+		return fmt.Errorf("write %s: %s: %w", what, name, errFileExists)
 	}
 	if err != nil {
-		return fmt.Errorf("write identity: %w", err)
+		return fmt.Errorf("write %s: %w", what, err)
 	}
 	_, err = f.WriteString(text)
 	if err == nil {
@@ -88,7 +90,13 @@ func writeSecret(name, text string) error {
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		_ = os.Remove(name)
-		return fmt.Errorf("write identity: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return fmt.Errorf("write %s: %s", what, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	// Its name has to last as well. Not every system can sync a directory; there is nothing
+	// more to do on those.
+	if dir, err := os.Open(filepath.Dir(name)); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ func (a *app) lsCommand() *cobra.Command {
 		Use:   "ls SNAPSHOT [PATH]",
 		Short: "List the files of a snapshot",
 		Long: `List a directory of a snapshot, or one file of it. PATH is the path that was backed up,
-from the root of the snapshot; without it the root is listed.
+from the root of the snapshot; without it the root is listed. On a terminal, control
+characters and bytes that are not UTF-8 are written like \x1b; elsewhere names stay as they are.
 
 With --json the result is one object per line: path, type, mode, size, time and owner. A
 path that is not UTF-8 comes also as path_base64.`,

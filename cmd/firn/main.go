@@ -36,8 +36,11 @@ func run(args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	var u *usage
-	if errors.As(err, &u) && u.cmd == nil {
-		u.cmd = cmd
+	if errors.As(err, &u) {
+		a.flags.json = a.flags.json || wantsJSON(args)
+		if u.cmd == nil {
+			u.cmd = cmd
+		}
 	}
 	if ferr := a.flush(); err == nil {
 		err = ferr

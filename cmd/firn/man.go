@@ -118,7 +118,7 @@ func manFlags(b *strings.Builder, title string, flags *pflag.FlagSet) {
 			fmt.Fprintf(b, " \\fI%s\\fR", roff(value))
 		}
 		fmt.Fprintf(b, "\n%s", roff(text))
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "[]" {
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" && f.DefValue != "[]" {
 			fmt.Fprintf(b, " (default: %s)", roff(f.DefValue))
 		}
 		b.WriteString("\n")

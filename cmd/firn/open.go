@@ -9,7 +9,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
+	"time"
 
+	"filippo.io/age"
+
+	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/tier"
 )
@@ -59,7 +63,32 @@ func cacheDir(id string) (string, error) {
 	if !filepath.IsAbs(dir) {
 		return "", fmt.Errorf("no place for the index: XDG_CACHE_HOME is not an absolute path: %s", dir)
 	}
-	return filepath.Join(dir, "firn", id), nil
+	dir = filepath.Join(dir, "firn")
+	tagCache(dir)
+	return filepath.Join(dir, id), nil
+}
+
+// cacheTag marks a directory as one that backups need not have; see bford.info/cachedir.
+const cacheTag = `Signature: 8a477f597d28d172789f06886806bc55
+# This file is a cache directory tag created by firn.
+# For information about cache directory tags, see https://bford.info/cachedir/
+`
+
+// tagCache makes the directory of caches, and tags it. It passes over errors: where they
+// matter, the index meets them too and says more about them.
+func tagCache(dir string) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return
+	}
+	name := filepath.Join(dir, "CACHEDIR.TAG")
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return // it is there, for one
+	}
+	_, err = f.WriteString(cacheTag)
+	if err := errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(name)
+	}
 }
 
 // withStore opens the store of the repository for use.
@@ -81,6 +110,9 @@ func (a *app) withRepository(ctx context.Context, use func(*profile, *repo.Repos
 }
 
 func (a *app) withOptions(ctx context.Context, opt repo.Options, use func(*profile, *repo.Repository) error) error {
+	if a.flags.wait < 0 {
+		return usageError("--wait %s: want a time above 0, such as 30s or 5m", a.flags.wait)
+	}
 	return a.withStore(func(p *profile, store tier.Store) error {
 		id, err := repo.ReadID(ctx, store)
 		if err != nil {
@@ -94,7 +126,7 @@ func (a *app) withOptions(ctx context.Context, opt repo.Options, use func(*profi
 			return err
 		}
 		opt.Warn = a.console.message
-		r, err := repo.Open(ctx, store, ids, opt)
+		r, err := a.openWaiting(ctx, store, ids, opt)
 		a.console.clear()
 		if err != nil {
 			return err
@@ -104,4 +136,33 @@ func (a *app) withOptions(ctx context.Context, opt repo.Options, use func(*profi
 		debug.FreeOSMemory()
 		return errors.Join(use(p, r), r.Close())
 	})
+}
+
+// Between tries to open a busy repository. A passphrase is stretched at each, so they
+// become rare.
+const (
+	firstPause = 200 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+// openWaiting opens the repository. While other processes hold every place of the local
+// index it tries again, for as long as --wait says. Nothing else in firn waits for others:
+// a commit that comes second is made again at once.
+func (a *app) openWaiting(ctx context.Context, store tier.Store, ids []age.Identity, opt repo.Options) (*repo.Repository, error) {
+	end := time.Now().Add(a.flags.wait)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		r, err := repo.Open(ctx, store, ids, opt)
+		left := time.Until(end)
+		if !errors.Is(err, index.ErrBusy) || left <= 0 {
+			return r, err
+		}
+		if pause == firstPause && !a.flags.quiet {
+			a.console.message(fmt.Sprintf("%v; waiting up to %s", err, a.flags.wait))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(min(pause, left)):
+		}
+	}
 }

@@ -43,7 +43,8 @@ never leaves what exists alone. An interrupted restore is continued by the same 
 What cannot be restored is named and counted, the rest is restored, and the exit code is 3.
 
 With --json standard output has one object per line: those of type problem name a file,
-those of type status (with --progress) come every second, the last one is of type summary.`,
+those of type status (with --progress) come every second, the last one is of type summary.
+When the restore stops before its end, the last one has error and exit_code instead.`,
 		Example: `  firn restore -r /backup/firn latest --target /tmp/back
   firn restore -r /backup/firn 3f9a:/home/ann/docs --target /tmp/back --exclude '*.iso'
   firn restore -r /backup/firn latest --path /etc --in-place --dry-run`,

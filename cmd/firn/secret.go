@@ -147,7 +147,7 @@ func askOnce(ctx context.Context, tty *os.File, what string) (string, error) {
 	if runtime.GOOS == "windows" { // there the terminal is two files
 		screen = os.Stderr
 	}
-	fmt.Fprintf(screen, "enter %s: ", what)
+	fmt.Fprintf(screen, "enter %s: ", visible(what))
 	type answer struct {
 		line []byte
 		err  error

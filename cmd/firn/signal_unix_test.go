@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -19,10 +20,10 @@ import (
 func startStream(t *testing.T, e *scriptEnv) (cmd *exec.Cmd, in io.WriteCloser, errs *bytes.Buffer) {
 	t.Helper()
 	e.run(t, "signal", scriptStep{command: "firn init -r repo --recipient-file pub"})
-	cmd = exec.Command(filepath.Join(filepath.Dir(e.dir), "bin", "firn"), "backup", "-r", "repo", "--identity-file", "key", "--stdin")
+	cmd = exec.Command(filepath.Join(filepath.Dir(e.dir), "bin", "firn"), "backup", "-r", "repo", "--identity-file", "key", "--stdin", "--json")
 	cmd.Dir, cmd.Env = e.dir, e.env
 	errs = &bytes.Buffer{}
-	cmd.Stderr = errs
+	cmd.Stdout, cmd.Stderr = &bytes.Buffer{}, errs
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +69,9 @@ func TestSignalsEndABackupCleanly(t *testing.T) {
 			}
 			if n := strings.Count(errs.String(), "\n"); n != 1 {
 				t.Errorf("want one line, not %s", errs)
+			}
+			if got := fmt.Sprint(cmd.Stdout); got != "{\"error\":\"interrupted\",\"exit_code\":130}\n" {
+				t.Errorf("standard output has %s", got)
 			}
 			e.run(t, "signal", scriptStep{command: "firn snapshots -r repo --identity-file key --json", stdout: []string{`\[\]`}})
 			e.run(t, "signal", scriptStep{command: "firn check -r repo --identity-file key --read-data"})

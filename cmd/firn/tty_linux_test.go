@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -171,5 +172,42 @@ func TestInterruptedQuestionRestoresTheTerminal(t *testing.T) {
 	}
 	if attr.Lflag&unix.ECHO == 0 {
 		t.Error("the terminal does not echo any more")
+	}
+}
+
+// Invariant 4, for firn ls and for messages. What is no terminal gets the names as they are.
+func TestNamesOnATerminalAreVisible(t *testing.T) {
+	t.Parallel()
+	e := newScriptEnv(t)
+	name := "ev\x1b[31mil\xff\nline\u009b\x7f"
+	e.write(t, "odd/"+name, "")
+	e.run(t, "tty", scriptStep{command: "firn init -r repo --recipient-file pub; firn backup -r repo --identity-file key --quiet odd"})
+	for _, args := range [][]string{
+		{"ls", "-r", "repo", "--identity-file", "key", "latest", "-R"},
+		{"ls", "-r", "repo", "--identity-file", "key", "latest", "-lR"},
+	} {
+		term := onTerminal(t, e, args...)
+		term.wait(0)
+		term.expect(`/odd/ev\x1b[31mil\xff\nline\u009b\x7f`, 1)
+		noControls(t, term.text())
+	}
+	term := onTerminal(t, e, "ls", "-r", "repo", "--identity-file", "key", "latest", "-R", "--json")
+	term.wait(0)
+	term.expect(`/odd/ev\u001b[31mil`+"\ufffd"+`\nline\u009b\u007f"`, 1)
+	noControls(t, term.text())
+	term = onTerminal(t, e, "cat", "-r", "repo", "--identity-file", "key", "latest", "no\x1b[2J")
+	term.wait(exitFailed)
+	term.expect(`no\x1b[2J`, 1)
+	noControls(t, term.text())
+	e.run(t, "pipe", scriptStep{command: "firn ls -r repo --identity-file key latest /odd > names; ls -d odd/* > want; sed 's|^/||' names | cmp - want"})
+}
+
+func noControls(t *testing.T, shown string) {
+	t.Helper()
+	for _, c := range strings.ReplaceAll(shown, "\r\n", "") {
+		if unicode.IsControl(c) {
+			t.Errorf("the terminal got %q", shown)
+			return
+		}
 	}
 }

@@ -260,3 +260,18 @@ func dropParts(d *decision, id []byte) error {
 		return nil
 	})
 }
+
+// PartContents calls f for the contents of the parts of all uploads: with versions, they
+// are what a repository has to keep.
+func PartContents(r *repo.Repository, f func(repo.Content) error) error {
+	return r.Index().Rows(tablePart, nil, nil, func(k, row []byte) error {
+		if len(k) != uploadID+2 {
+			return fmt.Errorf("row of table part with a key of %d bytes: %w", len(k), repo.ErrDamaged)
+		}
+		p, err := parsePart(k, row)
+		if err != nil {
+			return err
+		}
+		return f(repo.Content(p.Content))
+	})
+}
