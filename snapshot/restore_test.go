@@ -416,7 +416,8 @@ func TestRestoreOfIncompleteFile(t *testing.T) {
 	}
 	got, err := os.ReadFile(file)
 	must(t, err)
-	if !bytes.Equal(got[:300_000], first[:300_000]) {
+	const shared = 500_000 - 256<<10 // the chunk before the seam is another one, and may be as large
+	if !bytes.Equal(got[:shared], first[:shared]) {
 		t.Error("what there was of the file was not restored")
 	}
 	fi, err := os.Stat(file)
