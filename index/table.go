@@ -23,6 +23,10 @@ type table struct {
 
 const rowHead = 8
 
+// maxEmptied bounds the pages that one transaction can have emptied side by side: there is
+// always a row before, but in a damaged file.
+const maxEmptied = 1 << 20
+
 var firstKey = []byte{0}
 
 func in(tx *bolt.Tx, name []byte) table { return table{tx.Bucket(name), name} }
@@ -65,7 +69,13 @@ func (t table) before(c *bolt.Cursor, key, next []byte) (prev, value []byte, err
 	if next == nil {
 		prev, row = c.Last()
 	} else {
-		prev, row = c.Prev()
+		// A page that this transaction has emptied stays until the commit, and Prev stops
+		// at it.
+		for range maxEmptied {
+			if prev, row = c.Prev(); prev != nil {
+				break
+			}
+		}
 	}
 	if prev == nil || bytes.Compare(prev, key) >= 0 || next != nil && bytes.Compare(key, next) > 0 {
 		return nil, nil, t.damaged(key, "rows are out of order")

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -95,6 +96,60 @@ func TestTableNoticesWhatIsMissing(t *testing.T) {
 				t.Errorf("%s: another row: %q, %v", name, v, err)
 			}
 			return nil
+		})
+	}
+}
+
+// TestDeletesThatEmptyPages deletes all rows of many neighbouring pages in one
+// transaction, in both directions and at random, and puts some back.
+func TestDeletesThatEmptyPages(t *testing.T) {
+	const rows = 3000
+	key := func(i int) []byte { return fmt.Appendf(nil, "key %05d %050d", i, i) }
+	orders := map[string]func(i int) int{
+		"forwards":  func(i int) int { return i },
+		"backwards": func(i int) int { return rows - 1 - i },
+		"scattered": func(i int) int { return i * 1009 % rows },
+	}
+	for name, order := range orders {
+		t.Run(name, func(t *testing.T) {
+			x := openTest(t)
+			value := bytes.Repeat([]byte("v"), 200)
+			err := x.db.Update(func(tx *bolt.Tx) error {
+				for i := range rows {
+					if err := in(tx, tableRows).put(key(i), value); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = x.db.Update(func(tx *bolt.Tx) error {
+				for i := range rows {
+					if n := order(i); n != 0 && n != rows-1 {
+						if err := in(tx, tableRows).delete(key(n)); err != nil {
+							return fmt.Errorf("delete %d: %w", n, err)
+						}
+					}
+					if i%7 == 0 {
+						if v, err := in(tx, tableRows).get(key(order(i))); err != nil || (v == nil) != (order(i) != 0 && order(i) != rows-1) {
+							return fmt.Errorf("get %d: %v", order(i), err)
+						}
+					}
+				}
+				return in(tx, tableRows).put(key(rows/2), value)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var left int
+			err = x.db.View(func(tx *bolt.Tx) error {
+				return in(tx, tableRows).scan(nil, nil, func(_, _ []byte) error { left++; return nil })
+			})
+			if left != 3 || err != nil {
+				t.Errorf("%d rows are left: %v", left, err)
+			}
 		})
 	}
 }
