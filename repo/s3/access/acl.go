@@ -1,0 +1,170 @@
+package access
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Groups that grants name, and a principal whom the canned ACL aws-exec-read names.
+const (
+	AllUsers           = "http://acs.amazonaws.com/groups/global/AllUsers"
+	AuthenticatedUsers = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
+	LogDelivery        = "http://acs.amazonaws.com/groups/s3/LogDelivery"
+
+	execReader = "6aa5a366c34c1cbe25dc49211496e913e0351eb0e8c37aa3477e40942ec6b97c"
+)
+
+// ACL is an access control list. nil is the private one, which grants everything to the
+// owner and nothing to others. It is not changed once it is made.
+type ACL struct {
+	Grants []Grant // those to groups first
+}
+
+// Grant gives a permission.
+type Grant struct {
+	Grantee    string // the canonical ID of a user or the URI of a group
+	Permission Permission
+}
+
+// maxGrants of an ACL.
+const maxGrants = 100
+
+// group reports whether a group is meant.
+func (g Grant) group() bool {
+	return g.Grantee == AllUsers || g.Grantee == AuthenticatedUsers || g.Grantee == LogDelivery
+}
+
+// public reports whether people whom the granter does not know are meant.
+func (g Grant) public() bool { return g.Grantee == AllUsers || g.Grantee == AuthenticatedUsers }
+
+// to reports whether the grant is to who asks.
+func (g Grant) to(who *Principal, ignorePublic bool) bool {
+	switch g.Grantee {
+	case AllUsers:
+		return !ignorePublic
+	case AuthenticatedUsers:
+		return !ignorePublic && who.ID != ""
+	case LogDelivery:
+		return who.Service == "logging.s3.amazonaws.com"
+	}
+	return who.ID != "" && g.Grantee == who.ID
+}
+
+// newACL makes the ACL of what owner owns.
+func newACL(owner string, grants []Grant) *ACL {
+	a := &ACL{}
+	for _, groups := range []bool{true, false} {
+		for _, g := range grants {
+			if g.group() == groups && !slices.Contains(a.Grants, g) {
+				a.Grants = append(a.Grants, g)
+			}
+		}
+	}
+	if a.Only(owner) {
+		return nil
+	}
+	return a
+}
+
+// Only reports whether the ACL grants full control to one user and nothing else; nil does
+// so to the owner.
+func (a *ACL) Only(id string) bool {
+	return a == nil || len(a.Grants) == 1 && a.Grants[0] == Grant{id, Full}
+}
+
+// Public reports whether the ACL grants anything to everybody or to every user.
+func (a *ACL) Public() bool { return a != nil && slices.ContainsFunc(a.Grants, Grant.public) }
+
+// CannedACL returns the ACL that a canned name means for something of owner in a bucket of
+// bucketOwner.
+func CannedACL(name, owner, bucketOwner string) (a *ACL, ok bool) {
+	grants := []Grant{{owner, Full}}
+	switch name {
+	case "private":
+	case "public-read":
+		grants = append(grants, Grant{AllUsers, Read})
+	case "public-read-write":
+		grants = append(grants, Grant{AllUsers, Read}, Grant{AllUsers, Write})
+	case "authenticated-read":
+		grants = append(grants, Grant{AuthenticatedUsers, Read})
+	case "aws-exec-read":
+		grants = append(grants, Grant{execReader, Read})
+	case "log-delivery-write":
+		grants = append(grants, Grant{LogDelivery, Write}, Grant{LogDelivery, ReadACP})
+	case "bucket-owner-read":
+		if bucketOwner != owner {
+			grants = append(grants, Grant{bucketOwner, Read})
+		}
+	case "bucket-owner-full-control":
+		if bucketOwner != owner {
+			grants = append(grants, Grant{bucketOwner, Full})
+		}
+	default:
+		return nil, false
+	}
+	return newACL(owner, grants), true
+}
+
+// Letters of permissions and groups in the stored form.
+var (
+	letters = map[Permission]string{Read: "R", Write: "W", ReadACP: "r", WriteACP: "w", Full: "F"}
+	groups  = map[string]string{AllUsers: "@all", AuthenticatedUsers: "@users", LogDelivery: "@log"}
+)
+
+// String returns the form in which an ACL is stored: "" is the private one, "-" one that
+// grants nothing; else there is one word for each grant, the letter of the permission and
+// a group or the canonical ID as in a query of a URL.
+func (a *ACL) String() string {
+	if a == nil {
+		return ""
+	}
+	if len(a.Grants) == 0 {
+		return "-"
+	}
+	var words []string
+	for _, g := range a.Grants {
+		grantee, ok := groups[g.Grantee]
+		if !ok {
+			grantee = url.QueryEscape(g.Grantee)
+		}
+		words = append(words, letters[g.Permission]+grantee)
+	}
+	return strings.Join(words, " ")
+}
+
+// ParseACL reads the form of String.
+func ParseACL(stored string) (*ACL, error) {
+	if stored == "" {
+		return nil, nil
+	}
+	a := &ACL{}
+	if stored == "-" {
+		return a, nil
+	}
+	for _, w := range strings.Split(stored, " ") {
+		g, ok := parseWord(w)
+		if !ok {
+			return nil, &Error{Code: "InternalError", Message: "stored ACL " + stored + " is not one"}
+		}
+		a.Grants = append(a.Grants, g)
+	}
+	return a, nil
+}
+
+func parseWord(w string) (Grant, bool) {
+	for p, letter := range letters {
+		rest, ok := strings.CutPrefix(w, letter)
+		if !ok || rest == "" {
+			continue
+		}
+		for uri, short := range groups {
+			if rest == short {
+				return Grant{uri, p}, true
+			}
+		}
+		id, err := url.QueryUnescape(rest)
+		return Grant{id, p}, err == nil && rest[0] != '@'
+	}
+	return Grant{}, false
+}
