@@ -18,16 +18,20 @@ const module = "github.com/firnstore/firn/"
 // layers is the architecture: what each package may import of ours. docs/design.md
 // explains it.
 var layers = map[string][]string{
-	"chunk":         {},
-	"tier":          {},
-	"tier/tiertest": {"tier"},
-	"pack":          {"chunk"},
-	"index":         {"chunk", "pack", "tier"},
-	"repo":          {"chunk", "pack", "tier", "index"},
-	"repo/object":   {"chunk", "pack", "tier", "index", "repo"},
-	"snapshot":      {"chunk", "pack", "tier", "index", "repo", "repo/object"},
-	"cmd/firn":      {"chunk", "pack", "tier", "index", "repo", "repo/object", "snapshot"},
-	"cmd/firnbench": {},
+	"chunk":          {},
+	"tier":           {},
+	"tier/tiertest":  {"tier"},
+	"pack":           {"chunk"},
+	"index":          {"chunk", "pack", "tier"},
+	"repo":           {"chunk", "pack", "tier", "index"},
+	"repo/object":    {"chunk", "pack", "tier", "index", "repo"},
+	"repo/s3":        {"index", "repo", "repo/object", "repo/s3/auth", "repo/s3/access"},
+	"repo/s3/auth":   {},
+	"repo/s3/access": {},
+	"snapshot":       {"chunk", "pack", "tier", "index", "repo", "repo/object"},
+	"cmd/firn":       {"chunk", "pack", "tier", "index", "repo", "repo/object", "repo/s3", "repo/s3/access", "snapshot"},
+	"cmd/firnbench":  {},
+	"cmd/s3bench":    {},
 }
 
 // testOnly may be imported by tests of any package, besides what the package may.

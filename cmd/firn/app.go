@@ -72,6 +72,7 @@ identity (firn help keys). Sizes are given in KiB, MiB, GiB and TiB: powers of 1
 	root.AddCommand(
 		a.initCommand(), a.backupCommand(), a.snapshotsCommand(), a.lsCommand(), a.catCommand(),
 		a.restoreCommand(), a.checkCommand(), a.indexCommand(), a.keyCommand(), a.statsCommand(),
+		a.serveCommand(), a.userCommand(),
 		a.versionCommand(), a.manCommand(),
 	)
 	root.AddCommand(helpTopics()...)

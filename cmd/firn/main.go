@@ -6,14 +6,15 @@
 // commands share), exit.go (the table from errors to exit codes), config.go (profiles),
 // secret.go and recipient.go (keys), open.go (from a name to an open repository),
 // sources.go (lists of paths, patterns, streams), console.go and progress.go (what a person
-// sees meanwhile), human.go (sizes and times), help.go (topics).
+// sees meanwhile), human.go (sizes and times), help.go (topics). The server is larger:
+// serve_run.go puts it together, the other serve_*.go are its parts.
 //
 // Invariants, which tests name by number:
 //
 //  1. Results go to standard output, messages to standard error. With --json, standard
 //     output holds JSON and nothing else.
 //  2. Secrets come from files, commands and terminals, never from arguments or the
-//     environment, and are in no message.
+//     environment, and are in no message but the one that shows a new key pair, once.
 //  3. Exit code 0 means that everything asked for was done and is durable. Every other
 //     code is in the table of exit.go.
 //  4. Bytes that came from outside reach a terminal only with control characters

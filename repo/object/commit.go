@@ -144,6 +144,9 @@ func (e *Engine) commit(batch []*proposal) {
 		e.retire(err)
 		err = e.tryCommit(batch, errs)
 	}
+	if errors.Is(err, index.ErrDamaged) {
+		e.report(err)
+	}
 	for i, p := range batch {
 		if err != nil && errs[i] == nil {
 			errs[i] = err

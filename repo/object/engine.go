@@ -18,6 +18,11 @@ type Options struct {
 	Uploads int           // bodies larger than memory that are stored at a time; 64
 	Refresh time.Duration // how often commits of other processes are looked for; 250 ms, never when negative
 	Log     func(string)  // what an operator should know; nil: dropped
+
+	// Broken, if not nil, is called once when the local index turns out to be damaged while
+	// it is in use. Nothing works from then on, nothing is lost, and opening the
+	// repository again makes the index anew: the process should end and be started again.
+	Broken func(error)
 }
 
 // Engine is the door to the objects of one repository. It is safe for concurrent use.
@@ -41,6 +46,7 @@ type Engine struct {
 	sweep         map[string][]byte // of decisions: where forgetCompleted goes on, by bucket
 	checkpointing atomic.Bool
 	background    sync.WaitGroup
+	broken        sync.Once
 
 	memory  budget        // of bodies on their way to a commit
 	reading budget        // of what is read ahead
@@ -112,10 +118,19 @@ func (e *Engine) refreshLoop() {
 		switch {
 		case err == nil:
 			failed = ""
+		case errors.Is(err, index.ErrDamaged):
+			e.report(err)
 		case e.ctx.Err() == nil && err.Error() != failed: // once, not four times a second
 			failed = err.Error()
 			e.opt.Log(fmt.Sprintf("follow the log: %v", err))
 		}
+	}
+}
+
+// report tells the owner of the engine that the index is damaged.
+func (e *Engine) report(err error) {
+	if e.opt.Broken != nil {
+		e.broken.Do(func() { e.opt.Broken(err) })
 	}
 }
 

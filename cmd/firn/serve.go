@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a repository to other programs",
+		Long: `Serve a repository over the network until a signal comes. Other commands work on the same
+repository meanwhile.`,
+		Example: `  firn serve s3
+  firn serve s3 -r /backup/firn --passphrase-file pw --listen 0.0.0.0:9000 --tls-cert cert.pem --tls-key key.pem`,
+		Args: noCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.serveS3Command())
+	return cmd
+}
+
+// serveFlags are the flags of firn serve s3.
+type serveFlags struct {
+	listen          []string
+	tlsCert, tlsKey string
+	domains         []string
+	region          string
+	acls, noV2      bool
+	usersFile       string
+	credentialsFile string
+	maxConnections  int
+	maxUploads      int
+	idle            time.Duration // how long a connection may wait for its next request
+	stall           time.Duration // how long a body or an answer may make no progress
+	shutdown        time.Duration
+	metricsListen   string
+	accessLog       string
+}
+
+func (a *app) serveS3Command() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "s3",
+		Short: "Serve the buckets of a repository over the S3 protocol",
+		Long: `Serve the buckets of a repository over the S3 protocol, until SIGINT or SIGTERM; requests
+under way are finished then. SIGHUP reads the certificate again and opens the access log
+anew. docs/s3.md describes users, limits, metrics and the log.
+
+When nothing names a repository, it is $XDG_DATA_HOME/firn/default, or
+~/.local/share/firn/default. It is made on the first start, together with the key that
+opens it, default.key beside it. Losing that file loses the data: keep a copy elsewhere.
+
+Whoever has the key pair of the user root may do everything. With --credentials-file it is
+the one in that file, which is made if it is missing. Otherwise the user root is made in
+the repository on the first start. A new key pair is shown once, on standard error.`,
+		Example: `  firn serve s3
+  firn serve s3 -r /backup/firn --passphrase-file pw --credentials-file root.ini --listen [::]:9000 \
+    --tls-cert cert.pem --tls-key key.pem --domain s3.example.org --metrics-listen 127.0.0.1:9001
+  AWS_SHARED_CREDENTIALS_FILE=root.ini aws --endpoint-url http://127.0.0.1:9000 s3 mb s3://photos`,
+		Args: args(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			f.listen = chosenAddresses(cmd.Flags().Changed("listen"), f.listen)
+			return a.serveS3(cmd.Context(), &f)
+		},
+	}
+	f.add(cmd)
+	return exitsOf(cmd, append([]int{exitExists}, exitsOpen...)...)
+}
+
+func (f *serveFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringArrayVar(&f.listen, "listen", []string{"127.0.0.1:9000"}, "`ADDRESS` to listen on, as HOST:PORT (repeat: on all of them)")
+	fl.StringVar(&f.tlsCert, "tls-cert", "", "`FILE` with the certificate chain (PEM): HTTPS, with HTTP/2")
+	fl.StringVar(&f.tlsKey, "tls-key", "", "`FILE` with its private key; when left out, it is in the file of --tls-cert")
+	fl.StringArrayVar(&f.domains, "domain", nil, "`NAME` below which the first label of a host is a bucket (repeat: below all of them)")
+	fl.StringVar(&f.region, "region", "firn-1", "`NAME` of the region told to clients; they may sign for any")
+	fl.BoolVar(&f.acls, "acls-enabled", false, "new buckets have ACLs, as on AWS before April 2023")
+	fl.StringVar(&f.usersFile, "users-file", "", "`FILE` of further users (JSON), known while the server runs")
+	fl.StringVar(&f.credentialsFile, "credentials-file", "", "`FILE` (AWS style) whose profile default is the key pair of root; made if it is missing")
+	fl.BoolVar(&f.noV2, "no-signature-v2", false, "refuse Signature Version 2 in presigned URLs and forms, too")
+	fl.IntVar(&f.maxConnections, "max-connections", 4096, "at most `N` connections; those idle longest make room, and further ones wait")
+	fl.IntVar(&f.maxUploads, "max-uploads", 64, "at most `N` large bodies are stored at a time; further ones wait")
+	fl.DurationVar(&f.idle, "idle-timeout", 2*time.Minute, "close a connection that sends no request for this `TIME`")
+	fl.DurationVar(&f.stall, "stall-timeout", time.Minute, "cut a body or answer that makes no progress for this `TIME`")
+	fl.DurationVar(&f.shutdown, "shutdown-timeout", 30*time.Second, "`TIME` for requests under way to finish after a signal")
+	fl.StringVar(&f.metricsListen, "metrics-listen", "", "`ADDRESS` for /metrics (Prometheus) and /healthz, apart from S3")
+	fl.StringVar(&f.accessLog, "access-log", "", "`FILE` that gets a line of JSON for each request; - is standard output")
+	for _, name := range []string{"tls-cert", "tls-key", "users-file", "credentials-file", "access-log"} {
+		_ = cmd.MarkFlagFilename(name)
+	}
+}
+
+// check refuses values that cannot be meant, before anything is opened.
+func (f *serveFlags) check() error {
+	for _, addr := range f.listen {
+		if err := checkAddress(addr); err != nil {
+			return usageError("--listen: %w", err)
+		}
+	}
+	if f.metricsListen != "" {
+		if err := checkAddress(f.metricsListen); err != nil {
+			return usageError("--metrics-listen: %w", err)
+		}
+	}
+	for _, d := range f.domains {
+		if !isHostName(d) {
+			return usageError("--domain: %q is not a name of a host: want one such as s3.example.org, without port", d)
+		}
+	}
+	switch {
+	case f.tlsKey != "" && f.tlsCert == "":
+		return usageError("--tls-key is of no use without --tls-cert")
+	case f.region == "" || strings.ContainsFunc(f.region, func(r rune) bool { return !isNameRune(r) }):
+		return usageError("--region: %q is not a name of a region: want letters, digits and -", f.region)
+	case f.maxConnections < 1:
+		return usageError("--max-connections %d: want at least 1", f.maxConnections)
+	case f.maxUploads < 1:
+		return usageError("--max-uploads %d: want at least 1", f.maxUploads)
+	case f.idle < time.Second:
+		return usageError("--idle-timeout %s: want at least 1s", f.idle)
+	case f.stall < time.Second:
+		return usageError("--stall-timeout %s: want at least 1s", f.stall)
+	case f.shutdown < 0:
+		return usageError("--shutdown-timeout %s: want 0 or more", f.shutdown)
+	}
+	return nil
+}
+
+// checkAddress checks the form HOST:PORT.
+func checkAddress(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is not an address: want HOST:PORT, such as 127.0.0.1:9000, :9000 or [::1]:9000", addr)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("%q has no port: want a number up to 65535", addr)
+	}
+	return nil
+}
+
+func isHostName(s string) bool {
+	if len(s) == 0 || len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool { return !isNameRune(r) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func isNameRune(r rune) bool {
+	return r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+}

@@ -1,0 +1,168 @@
+package s3
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/repo/object"
+)
+
+// readConditions are those of a GET, a HEAD, or on the source of a copy; "" is none.
+type readConditions struct {
+	match, noneMatch, modifiedSince, unmodifiedSince string
+}
+
+func parseReadConditions(head http.Header, prefix string) readConditions {
+	return readConditions{
+		match: head.Get(prefix + "If-Match"), noneMatch: head.Get(prefix + "If-None-Match"),
+		modifiedSince: head.Get(prefix + "If-Modified-Since"), unmodifiedSince: head.Get(prefix + "If-Unmodified-Since"),
+	}
+}
+
+// failed returns the name of the condition that does not hold, or "". The ones on the ETag
+// win over those on the time, of which seconds count. Times that are none, or for
+// If-Modified-Since in the future, are ignored.
+func (c readConditions) failed(etag string, modified, now time.Time) string {
+	modified = modified.Truncate(time.Second)
+	if c.match != "" && !etagMatches(c.match, etag) {
+		return "If-Match"
+	}
+	if t, err := http.ParseTime(c.unmodifiedSince); err == nil && c.match == "" && modified.After(t) {
+		return "If-Unmodified-Since"
+	}
+	if c.noneMatch != "" && etagMatches(c.noneMatch, etag) {
+		return "If-None-Match"
+	}
+	if t, err := http.ParseTime(c.modifiedSince); err == nil && c.noneMatch == "" && !modified.After(t) && !t.After(now) {
+		return "If-Modified-Since"
+	}
+	return ""
+}
+
+// etagMatches reports whether a list of ETags, with or without quotes, has one.
+func etagMatches(list, etag string) bool {
+	for _, e := range strings.Split(list, ",") {
+		e = strings.TrimSpace(e)
+		if e == "*" || strings.Trim(strings.TrimPrefix(e, "W/"), `"`) == etag {
+			return true
+		}
+	}
+	return false
+}
+
+func preconditionFailed(condition string) *apiError {
+	return errorf("PreconditionFailed", "").with("Condition", condition)
+}
+
+// writeCheck is a condition on the newest version of a key, nil when there is none, that has
+// to hold in the commit that puts the next one.
+type writeCheck = func(b *object.Bucket, current *index.Version) error
+
+// writeCondition returns the condition under which the request wants its key to be written,
+// nil when it has none. Like S3 it knows only "not there yet" and "still this one".
+func (q *request) writeCondition() (writeCheck, error) {
+	return parseWriteCondition(q.r.Header, q.key)
+}
+
+func parseWriteCondition(head http.Header, key string) (writeCheck, error) {
+	match, none := head.Get("If-Match"), head.Get("If-None-Match")
+	refuse := func(name, message string) (writeCheck, error) {
+		return nil, errorf("NotImplemented", "").with("Header", name).with("additionalMessage", message)
+	}
+	const value = "We don't accept the provided value of %s header for this API"
+	switch {
+	case match != "" && none != "":
+		return refuse("If-Match,If-None-Match", "Multiple conditional request headers present in the request")
+	case none != "" && none != "*":
+		return refuse("If-None-Match", strings.Replace(value, "%s", "If-None-Match", 1))
+	case match == "*":
+		return refuse("If-Match", strings.Replace(value, "%s", "If-Match", 1))
+	case none != "":
+		return func(_ *object.Bucket, current *index.Version) error {
+			if current != nil {
+				return preconditionFailed("If-None-Match")
+			}
+			return nil
+		}, nil
+	case match != "":
+		return func(_ *object.Bucket, current *index.Version) error {
+			if current == nil {
+				return errorf("NoSuchKey", "").with("Key", key)
+			}
+			if !etagMatches(match, etagOf(current)) {
+				return preconditionFailed("If-Match")
+			}
+			return nil
+		}, nil
+	}
+	return nil, nil
+}
+
+// deleteConditions are those on the version that a delete names.
+type deleteConditions struct {
+	match        string // ETag; "" is none
+	lastModified string
+	size         string
+}
+
+func parseDeleteConditions(head http.Header) deleteConditions {
+	return deleteConditions{match: head.Get("If-Match"), lastModified: head.Get("x-amz-if-match-last-modified-time"),
+		size: head.Get("x-amz-if-match-size")}
+}
+
+// check returns a check for object.DeleteRequest, nil when there is no condition.
+func (c deleteConditions) check(key string) (writeCheck, error) {
+	if c == (deleteConditions{}) {
+		return nil, nil
+	}
+	var want time.Time
+	var size int64
+	var err error
+	if c.lastModified != "" {
+		if want, err = parseAnyTime(c.lastModified); err != nil {
+			return nil, errorf("InvalidArgument", "").with("ArgumentName", "x-amz-if-match-last-modified-time").with("ArgumentValue", c.lastModified)
+		}
+	}
+	if c.size != "" {
+		if size, err = strconv.ParseInt(c.size, 10, 64); err != nil {
+			return nil, errorf("InvalidArgument", "").with("ArgumentName", "x-amz-if-match-size").with("ArgumentValue", c.size)
+		}
+	}
+	return func(_ *object.Bucket, v *index.Version) error {
+		switch {
+		case v == nil && c.match != "":
+			return errorf("NoSuchKey", "").with("Key", key)
+		case v == nil:
+			return nil // what has to be gone is
+		case c.match != "" && (v.Kind == index.DeleteMarker || !etagMatches(c.match, etagOf(v))):
+			return preconditionFailed("If-Match")
+		case c.lastModified != "" && !modified(v).Truncate(time.Second).Equal(want.Truncate(time.Second)):
+			return preconditionFailed("x-amz-if-match-last-modified-time")
+		case c.size != "" && objectSize(v) != size:
+			return preconditionFailed("x-amz-if-match-size")
+		}
+		return nil
+	}, nil
+}
+
+// parseAnyTime reads a time as headers or as documents give it.
+func parseAnyTime(s string) (time.Time, error) {
+	if t, err := http.ParseTime(s); err == nil {
+		return t, nil
+	}
+	return parseISOTime(s)
+}
+
+// parseISOTime reads a time of ISO 8601, as far as S3 takes it.
+func parseISOTime(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	for _, layout := range []string{"2006-01-02T15:04:05.999999999", "20060102T150405Z", time.DateOnly} {
+		if err != nil {
+			t, err = time.Parse(layout, s)
+		}
+	}
+	return t, err
+}

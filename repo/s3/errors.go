@@ -1,0 +1,194 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/object"
+	"github.com/firnstore/firn/repo/s3/auth"
+)
+
+// apiError is an error as S3 names it.
+type apiError struct {
+	code    string // key of codes
+	message string
+	fields  [][2]string // further elements of the answer
+	headers [][2]string // of the answer
+}
+
+// errorf returns an error with the text of the table when message is "".
+func errorf(code, message string, args ...any) *apiError {
+	if len(args) > 0 {
+		message = fmt.Sprintf(message, args...)
+	}
+	return &apiError{code: code, message: message}
+}
+
+// with adds an element to the answer.
+func (e *apiError) with(name, value string) *apiError {
+	e.fields = append(e.fields, [2]string{name, value})
+	return e
+}
+
+// header adds a header to the answer.
+func (e *apiError) header(name, value string) *apiError {
+	e.headers = append(e.headers, [2]string{name, value})
+	return e
+}
+
+func (e *apiError) Error() string { return e.code + ": " + e.text() }
+
+func (e *apiError) text() string {
+	if e.message != "" {
+		return e.message
+	}
+	return codes[e.code].message
+}
+
+// status of the answer. A code that is not in the table is a fault of ours.
+func (e *apiError) status() int {
+	if c, ok := codes[e.code]; ok {
+		return c.status
+	}
+	return http.StatusInternalServerError
+}
+
+// translate is the one table from errors of the layers below to those of S3.
+func (q *request) translate(err error) *apiError {
+	var own *apiError
+	var signed *auth.Error
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &signed):
+		e := errorf(signed.Code, signed.Message)
+		e.fields = append(e.fields, signed.Fields...)
+		return e
+	case errors.As(err, &tooLarge):
+		return errorf("EntityTooLarge", "")
+	case errors.Is(err, object.ErrNoBucket):
+		return errorf("NoSuchBucket", "").with("BucketName", q.bucket)
+	case errors.Is(err, object.ErrNoKey):
+		return errorf("NoSuchKey", "").with("Key", q.key)
+	case errors.Is(err, object.ErrNoVersion):
+		return errorf("NoSuchVersion", "").with("Key", q.key).with("VersionId", q.query.Get("versionId"))
+	case errors.Is(err, object.ErrNoUpload):
+		return errorf("NoSuchUpload", "").with("UploadId", q.query.Get("uploadId"))
+	case errors.Is(err, object.ErrNotEmpty):
+		return errorf("BucketNotEmpty", "").with("BucketName", q.bucket)
+	case errors.Is(err, object.ErrLocked):
+		return errorf("AccessDenied", "Access Denied because object protected by object lock.")
+	case errors.Is(err, object.ErrSnapshot):
+		return errorf("MethodNotAllowed", "This key holds a snapshot, which only firn backup writes.")
+	case errors.Is(err, object.ErrBusy), errors.Is(err, object.ErrClosed), errors.Is(err, repo.ErrBusy):
+		return errorf("SlowDown", "")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errorf("IncompleteBody", "")
+	case errors.Is(err, context.Canceled):
+		return errorf("RequestTimeout", "")
+	}
+	return errorf("InternalError", "")
+}
+
+// errorBody is the answer to a request that failed.
+type errorBody struct {
+	XMLName   xml.Name `xml:"Error"`
+	Code      string
+	Message   string
+	Fields    []xmlField
+	Resource  string `xml:",omitempty"`
+	RequestID string `xml:"RequestId"`
+	HostID    string `xml:"HostId"`
+}
+
+type xmlField struct {
+	XMLName xml.Name
+	Value   string `xml:",chardata"`
+}
+
+// drainLimit bounds how much of a body is read before an error is answered: a client
+// that still sends does not see the answer otherwise. Those who are known by a signature
+// may be in the middle of a part.
+const (
+	drainLimit  = 256 << 10
+	drainSigned = 16 << 20
+)
+
+// fail answers with an error, and reports whether the answer had begun already, so that
+// the connection has to be cut.
+func (q *request) fail(err error, body *countedBody) (abort bool) {
+	e := q.translate(err)
+	q.w.code = e.code
+	if q.w.status != 0 {
+		return true
+	}
+	head := q.w.Header()
+	limit := int64(drainLimit)
+	if q.user != nil {
+		limit = drainSigned
+	}
+	if n, _ := io.CopyN(io.Discard, body, limit); n == limit {
+		head.Set("Connection", "close")
+	}
+	if e.status() != http.StatusNotModified {
+		for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Range", "ETag", "Last-Modified", "Cache-Control", "Accept-Ranges"} {
+			head.Del(name)
+		}
+	}
+	for _, h := range e.headers {
+		head.Set(h[0], h[1])
+	}
+	if e.status() == http.StatusNotModified {
+		q.w.WriteHeader(http.StatusNotModified)
+		return false
+	}
+	if q.r.Method == http.MethodHead {
+		q.w.WriteHeader(e.status())
+		return false
+	}
+	out := errorBody{Code: e.code, Message: e.text(), Resource: q.r.URL.Path, RequestID: q.id, HostID: q.h.hostID}
+	for _, f := range e.fields {
+		out.Fields = append(out.Fields, xmlField{XMLName: xml.Name{Local: f[0]}, Value: f[1]})
+	}
+	q.xml(e.status(), &out)
+	return false
+}
+
+// xml answers with a document. Errors of writing are those of a client that went away.
+func (q *request) xml(status int, v any) {
+	var b bytes.Buffer
+	b.WriteString(xml.Header)
+	if err := xml.NewEncoder(&b).Encode(v); err != nil {
+		panic("s3: " + err.Error()) // our own types always encode
+	}
+	q.w.Header().Set("Content-Type", "application/xml")
+	q.w.Header().Set("Content-Length", itoa(b.Len()))
+	q.w.WriteHeader(status)
+	_, _ = q.w.Write(b.Bytes())
+}
+
+// none answers without a body.
+func (q *request) none(status int) error {
+	if status != http.StatusNoContent {
+		q.w.Header().Set("Content-Length", "0")
+	}
+	q.w.WriteHeader(status)
+	return nil
+}
+
+func parseXML(data []byte, v any) error {
+	dec := xml.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(v); err != nil {
+		return errorf("MalformedXML", "")
+	}
+	return nil
+}
+
+const xmlns = "http://s3.amazonaws.com/doc/2006-03-01/"

@@ -1,0 +1,195 @@
+package s3
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/firnstore/firn/repo/object"
+	"github.com/firnstore/firn/repo/s3/access"
+	"github.com/firnstore/firn/repo/s3/auth"
+)
+
+// Options of New.
+type Options struct {
+	Region  string   // of the server: told to clients; any region is accepted in signatures. "firn-1" when empty
+	Domains []string // hosts whose first label below is a bucket: virtual-host style
+	ACLs    bool     // new buckets have ACLs enabled (object writer), as before April 2023
+	NoV2    bool     // refuse Signature Version 2 in presigned queries and forms, too
+
+	// Record, if not nil, is called once for each request, after its last byte.
+	Record func(*Record)
+}
+
+// Record is what happened to one request.
+type Record struct {
+	Time      time.Time // of arrival
+	Duration  time.Duration
+	ID        string // x-amz-request-id
+	Remote    string // address of the client
+	Requester string // name of the user; "" is anonymous
+	Operation string // name in the API reference, "" when none was found
+	Method    string
+	URI       string // as received
+	Bucket    string
+	Key       string
+	VersionID string
+	Status    int
+	Code      string // of the S3 error, or ""
+	Err       error  // inside the server, when Status is 500
+	In, Out   int64  // bytes of bodies
+	UserAgent string
+	Referer   string
+	Scheme    string // of the signature: SigV4, SigV2, or ""
+	AuthType  string // AuthHeader, QueryString, or ""
+	Host      string
+	TLS       string // version, or ""
+}
+
+// Handler answers S3 requests over an engine.
+type Handler struct {
+	e      *object.Engine
+	opt    Options
+	verify *auth.Verifier
+	hostID string
+
+	mu       sync.Mutex
+	settings map[string]*settings // by bucket; see settingsOf
+
+	principals map[*object.User]*access.Principal // see principal; guarded by mu
+}
+
+// New returns a handler. It keeps no state but caches.
+func New(e *object.Engine, opt Options) *Handler {
+	if opt.Region == "" {
+		opt.Region = "firn-1"
+	}
+	h := &Handler{e: e, opt: opt, settings: map[string]*settings{}, hostID: newID(24)}
+	h.verify = auth.New(auth.Options{Secret: h.secret, Now: e.Now, NoV2: opt.NoV2, Bucket: h.hostBucket})
+	return h
+}
+
+func newID(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // it never fails
+	return strings.ToUpper(hex.EncodeToString(b))
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	out := &answer{ResponseWriter: w}
+	in := &countedBody{ReadCloser: r.Body}
+	r.Body = in
+	q := &request{h: h, w: out, r: r, id: newID(8), now: h.e.Now().UTC()}
+	start := q.now
+	head := out.Header()
+	head.Set("x-amz-request-id", q.id)
+	head.Set("x-amz-id-2", h.hostID)
+	head.Set("Server", "firn")
+	err := q.serve()
+	aborted := false
+	if err != nil {
+		aborted = q.fail(err, in)
+	}
+	if h.opt.Record != nil {
+		h.opt.Record(q.record(start, in.n.Load(), out, err))
+	}
+	if aborted {
+		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+	}
+}
+
+// answer notes what was sent.
+type answer struct {
+	http.ResponseWriter
+	status int
+	n      int64
+	code   string
+}
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 && status >= 200 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	n, err := a.ResponseWriter.Write(p)
+	a.n += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// countedBody counts the bytes of a body as they come over the wire.
+type countedBody struct {
+	io.ReadCloser
+	n atomic.Int64
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.n.Add(int64(n))
+	return n, err
+}
+
+func (q *request) record(start time.Time, in int64, out *answer, err error) *Record {
+	rec := &Record{
+		Time: start, Duration: q.h.e.Now().Sub(start), ID: q.id, Remote: q.r.RemoteAddr,
+		Method: q.r.Method, URI: q.r.RequestURI, Bucket: q.bucket, Key: q.key,
+		VersionID: q.query.Get("versionId"), Status: out.status, Code: out.code, In: in, Out: out.n,
+		UserAgent: q.r.UserAgent(), Referer: q.r.Referer(), Host: q.r.Host,
+	}
+	if q.op != nil {
+		rec.Operation = q.op.name
+	}
+	if q.user != nil {
+		rec.Requester = q.user.Name
+	}
+	if q.auth != nil {
+		rec.Scheme, rec.AuthType = q.auth.Scheme, q.auth.Type
+	}
+	if out.status >= 500 {
+		rec.Err = err
+	}
+	if q.r.TLS != nil {
+		rec.TLS = tlsVersion(q.r.TLS.Version)
+	}
+	return rec
+}
+
+func tlsVersion(v uint16) string {
+	switch v {
+	case 0x0303:
+		return "TLSv1.2"
+	case 0x0304:
+		return "TLSv1.3"
+	}
+	return "TLS"
+}
+
+// secret returns the secret of an access key for package auth.
+func (h *Handler) secret(accessKey string) (secret string, err error) {
+	u, k, err := h.e.UserByKey(accessKey)
+	if err != nil {
+		return "", errorf("InvalidAccessKeyId", "").with("AWSAccessKeyId", accessKey)
+	}
+	if u.Disabled || k.Disabled {
+		return "", errorf("InvalidAccessKeyId", "The access key is disabled.").with("AWSAccessKeyId", accessKey)
+	}
+	return k.Secret, nil
+}
+
+// ctx of the request: it ends when the client goes away.
+func (q *request) ctx() context.Context { return q.r.Context() }
