@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/pack"
@@ -80,10 +81,15 @@ func (e *Engine) propose(p *proposal) error {
 // commitLoop carries out proposals until the engine is closed and none is left.
 func (e *Engine) commitLoop() {
 	defer close(e.finished)
+	crowd := 0
 	for {
+		e.linger(crowd)
 		batch := e.take()
 		if len(batch) > 0 {
 			e.commit(batch)
+			e.mu.Lock()
+			crowd = len(batch) + len(e.queue)
+			e.mu.Unlock()
 			continue
 		}
 		e.mu.Lock()
@@ -93,6 +99,35 @@ func (e *Engine) commitLoop() {
 			return
 		}
 		<-e.wake
+	}
+}
+
+// maxLinger bounds how long a commit waits for company.
+const maxLinger = time.Millisecond
+
+// linger waits a little for those of the crowd who were answered just now and are likely
+// to come back: clients that put one object after the other otherwise fall into two
+// halves, each of which waits for the commit of the other, and a commit costs the same
+// for all of them. A client that is alone never waits.
+func (e *Engine) linger(crowd int) {
+	var timeout <-chan time.Time
+	for {
+		e.mu.Lock()
+		waiting, over := len(e.queue), e.closed
+		e.mu.Unlock()
+		if over || waiting == 0 || waiting >= crowd*7/8 {
+			return
+		}
+		if timeout == nil {
+			timer := time.NewTimer(maxLinger)
+			defer timer.Stop()
+			timeout = timer.C
+		}
+		select {
+		case <-e.wake:
+		case <-timeout:
+			return
+		}
 	}
 }
 

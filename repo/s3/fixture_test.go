@@ -71,11 +71,16 @@ func fixtureUsers() []object.User {
 // newServer starts a server that the test's end stops.
 func newServer(t testing.TB, opt Options) *server {
 	t.Helper()
+	return newServerOn(t, opt, tier.NewMemory())
+}
+
+func newServerOn(t testing.TB, opt Options, store tier.Store) *server {
+	t.Helper()
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, store: tier.NewMemory(), clock: &clock{now: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}}
+	s := &server{t: t, store: store, clock: &clock{now: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}}
 	ro := repo.Options{CacheDir: t.TempDir(), BootID: "boot", Now: s.clock.Now, Warn: func(m string) { t.Log("warning:", m) }}
 	if _, err := repo.Init(t.Context(), s.store, identity.Recipient(), ro, repo.InitOptions{}); err != nil {
 		t.Fatal(err)
