@@ -79,8 +79,7 @@ func (q *request) getAttributes() error {
 	}
 	if algo := listedChecksum(v.System); asked["Checksum"] && algo != "" {
 		w.open("Checksum")
-		value, _, _ := strings.Cut(v.System[metaSum+strings.ToLower(algo)], "-") // base64 has none
-		w.text("Checksum"+algo, value)
+		w.text("Checksum"+algo, v.System[metaSum+strings.ToLower(algo)])
 		w.text("ChecksumType", sumType(v.System))
 		w.close("Checksum")
 	}

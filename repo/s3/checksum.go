@@ -2,15 +2,19 @@ package s3
 
 import (
 	"bytes"
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"hash"
 	"hash/crc32"
 	"net/http"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/minio/crc64nvme"
+	"github.com/zeebo/xxh3"
 )
 
 // Values of metaSumType.
@@ -41,8 +45,24 @@ func newChecksum(algo string) hash.Hash {
 		return sha1.New()
 	case "SHA256":
 		return sha256.New()
+	case "SHA512":
+		return sha512.New()
+	case "MD5":
+		return md5.New()
+	case "XXHASH64":
+		return xxhash.New()
+	case "XXHASH3":
+		return xxh3.New()
+	case "XXHASH128":
+		return xxh3.New128()
 	}
 	return nil
+}
+
+// unsupportedChecksum is the answer to x-amz-checksum-algorithm with another algorithm.
+func unsupportedChecksum() error {
+	return errorf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "+
+		"[CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]")
 }
 
 // wantedSum is the checksum that a client says a body has.
@@ -68,7 +88,10 @@ func parseWantedSum(head http.Header) (want wantedSum, err error) {
 			return want, errorf("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 		}
 		want.algo = algo
-		if want.value, err = base64.StdEncoding.Strict().DecodeString(values[0]); err != nil || len(want.value) != h.Size() {
+		if want.value, err = base64.StdEncoding.Strict().DecodeString(values[0]); err != nil {
+			return want, wrongSum(algo) // no body has it
+		}
+		if len(want.value) != h.Size() {
 			return want, invalidSum(algo)
 		}
 	}
@@ -109,6 +132,10 @@ func invalidSum(algo string) *apiError {
 	return errorf("InvalidRequest", "Value for x-amz-checksum-%s header is invalid.", strings.ToLower(algo))
 }
 
+func wrongSum(algo string) *apiError {
+	return errorf("BadDigest", "The %s you specified did not match the calculated checksum.", algo)
+}
+
 // check compares the sum of a body that was read to its end with the one wanted. trailer
 // may be nil when none was announced.
 func (want *wantedSum) check(sum []byte, trailer http.Header) error {
@@ -121,7 +148,7 @@ func (want *wantedSum) check(sum []byte, trailer http.Header) error {
 		}
 	}
 	if !bytes.Equal(sum, value) {
-		return errorf("BadDigest", "The %s you specified did not match the calculated checksum.", want.algo)
+		return wrongSum(want.algo)
 	}
 	return nil
 }

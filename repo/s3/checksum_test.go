@@ -36,9 +36,11 @@ func TestParseWantedSum(t *testing.T) {
 			message: "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."},
 		{name: "header and trailer", head: headers("x-amz-checksum-crc32", "AAAAAA==", "x-amz-trailer", "x-amz-checksum-crc32"), code: "InvalidRequest",
 			message: "Expecting a single x-amz-checksum- header"},
-		{name: "not base64", head: headers("x-amz-checksum-sha256", "bad"), code: "InvalidRequest", message: "Value for x-amz-checksum-sha256 header is invalid."},
+		{name: "not base64", head: headers("x-amz-checksum-sha256", "bad"), code: "BadDigest", message: "The SHA256 you specified did not match the calculated checksum."},
 		{name: "too short", head: headers("x-amz-checksum-crc32", "AAAA"), code: "InvalidRequest", message: "Value for x-amz-checksum-crc32 header is invalid."},
-		{name: "not supported", head: headers("x-amz-checksum-xxhash64", "AAAA"), code: "NotImplemented"},
+		{name: "not supported", head: headers("x-amz-checksum-xxhash32", "AAAA"), code: "NotImplemented"},
+		{name: "not base64 of a later one", head: headers("x-amz-checksum-md5", "b"), code: "BadDigest", message: "The MD5 you specified did not match the calculated checksum."},
+		{name: "too long", head: headers("x-amz-checksum-xxhash3", "AAAAAAAAAAAAAAAA"), code: "InvalidRequest", message: "Value for x-amz-checksum-xxhash3 header is invalid."},
 		{name: "other trailer", head: headers("x-amz-trailer", "x-amz-meta-a"), code: "InvalidRequest", message: "The value specified in the x-amz-trailer header is not supported"},
 		{name: "promised only", head: headers("x-amz-sdk-checksum-algorithm", "CRC32"), code: "InvalidRequest",
 			message: "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found."},
@@ -66,12 +68,14 @@ func TestParseWantedSum(t *testing.T) {
 func TestChecksumValues(t *testing.T) {
 	// Of "123456789", as RFC 3720, the NVMe specification and others give them.
 	for algo, want := range map[string]string{
-		"CRC32": "y/Q5Jg==", "CRC32C": "4waSgw==", "CRC64NVME": "rosUhgp5mIg=", "SHA1": "98O8HYCOBHMqVlZDZSe+EoOvhA0=",
-		"SHA256": "FeKw08OPqoqz0mCDYd/MyvlVbpUjRlhDNQ6GRQIHmg0=",
+		"CRC32": "y/Q5Jg==", "CRC32C": "4waSgw==", "CRC64NVME": "rosUhgp5mIg=", "SHA1": "98O8HYCOBHMq32eZZczDTKeuNEE=",
+		"SHA256": "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=", "MD5": "JfnnlDI7RTiF9RgfG2JNCw==",
+		"SHA512":   "2eZ2LdHI6vbWGzxhkvxAjU1tXxF20MKRabwk5xw/J0rSf81YEbMT1oH35V7ALXPUmclUVba1u1A6z1dPuo/+hQ==",
+		"XXHASH64": "jLhB20DmroM=", "XXHASH3": "ctyxi2ehff8=", "XXHASH128": "MxGUd+3l3NXpcWQnaB1YYA==",
 	} {
 		h := newChecksum(algo)
 		h.Write([]byte("123456789"))
-		if got := base64.StdEncoding.EncodeToString(h.Sum(nil)); algo != "SHA1" && algo != "SHA256" && got != want {
+		if got := base64.StdEncoding.EncodeToString(h.Sum(nil)); got != want {
 			t.Errorf("%s: got %s, want %s", algo, got, want)
 		}
 		sum := wantedSum{algo: algo, value: h.Sum(nil)}
@@ -87,6 +91,57 @@ func TestChecksumValues(t *testing.T) {
 			t.Errorf("%s: the right trailer: %v", algo, err)
 		}
 		wantCode(t, trailing.check(h.Sum(nil), nil), "InvalidRequest")
+	}
+}
+
+// TestChecksumsEverywhere takes each algorithm through all that shows a checksum.
+func TestChecksumsEverywhere(t *testing.T) {
+	s := newServer(t, Options{})
+	s.bucketWith("sums")
+	s.must(200, mainUser, "PUT", "/sums/source", "source")
+	has := func(r *reply, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if !strings.Contains(r.body, part) {
+				t.Errorf("no %s in %s", part, r.body)
+			}
+		}
+	}
+	for i := range listedChecksums {
+		algo := listedChecksums[i].name
+		name := "x-amz-checksum-" + strings.ToLower(algo)
+		sum := func(data string) string {
+			h := newChecksum(algo)
+			h.Write([]byte(data))
+			return base64.StdEncoding.EncodeToString(h.Sum(nil))
+		}
+		element := func(sum string) string { return "<Checksum" + algo + ">" + sum + "</Checksum" + algo + ">" }
+		path := "/sums/" + algo
+
+		s.refused(400, "BadDigest", mainUser, "PUT", path, "data", name, sum("other"))
+		s.refused(400, "BadDigest", mainUser, "PUT", path, "data", name, "bad")
+		s.refused(400, "InvalidRequest", mainUser, "PUT", path, "data", name, "AAAA")
+		s.must(200, mainUser, "PUT", path, "data", name, sum("data")).want(t, name, sum("data"), "x-amz-checksum-type", fullObject)
+		s.must(200, mainUser, "GET", path, "", "x-amz-checksum-mode", "ENABLED").want(t, name, sum("data"))
+		has(s.must(200, mainUser, "GET", "/sums?list-type=2&prefix="+algo, ""), "<ChecksumAlgorithm>"+algo+"</ChecksumAlgorithm>")
+		has(s.must(200, mainUser, "PUT", "/sums/copy", "", "x-amz-copy-source", path), element(sum("data")))
+		has(s.must(200, mainUser, "PUT", "/sums/copy", "", "x-amz-copy-source", "/sums/source", "x-amz-checksum-algorithm", algo), element(sum("source")))
+
+		id := s.begin(mainUser, path, "x-amz-checksum-algorithm", algo)
+		e1 := s.part(mainUser, path, id, 1, "part", name, sum("part"))
+		has(s.must(200, mainUser, "GET", path+"?uploadId="+id, ""), element(sum("part")))
+		f, r := s.complete(mainUser, path, id, completeList(completePart(1, e1, element(sum("part")))))
+		whole := sum("part")
+		if f.ChecksumType == composite {
+			raw, _ := base64.StdEncoding.DecodeString(whole)
+			whole = sum(string(raw)) + "-1"
+		}
+		if (f.ChecksumType == fullObject) != (algo == "CRC64NVME") {
+			t.Errorf("%s: type %s", algo, f.ChecksumType)
+		}
+		has(r, element(whole))
+		s.must(200, mainUser, "HEAD", path, "", "x-amz-checksum-mode", "ENABLED").want(t, name, whole)
+		has(s.must(200, mainUser, "GET", path+"?attributes", "", "x-amz-object-attributes", "Checksum,ObjectParts"), element(whole), element(sum("part")))
 	}
 }
 

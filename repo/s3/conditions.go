@@ -62,27 +62,23 @@ func preconditionFailed(condition string) *apiError {
 type writeCheck = func(b *object.Bucket, current *index.Version) error
 
 // writeCondition returns the condition under which the request wants its key to be written,
-// nil when it has none. Like S3 it knows only "not there yet" and "still this one".
+// nil when it has none.
 func (q *request) writeCondition() (writeCheck, error) {
 	return parseWriteCondition(q.r.Header, q.key)
 }
 
+// parseWriteCondition reads the conditions as RFC 9110 has them, lists of ETags and * in both.
+// Amazon itself refuses an ETag in If-None-Match and * in If-Match; both headers at once are
+// refused here too, as nothing says what is meant.
 func parseWriteCondition(head http.Header, key string) (writeCheck, error) {
 	match, none := head.Get("If-Match"), head.Get("If-None-Match")
-	refuse := func(name, message string) (writeCheck, error) {
-		return nil, errorf("NotImplemented", "").with("Header", name).with("additionalMessage", message)
-	}
-	const value = "We don't accept the provided value of %s header for this API"
 	switch {
 	case match != "" && none != "":
-		return refuse("If-Match,If-None-Match", "Multiple conditional request headers present in the request")
-	case none != "" && none != "*":
-		return refuse("If-None-Match", strings.Replace(value, "%s", "If-None-Match", 1))
-	case match == "*":
-		return refuse("If-Match", strings.Replace(value, "%s", "If-Match", 1))
+		return nil, errorf("NotImplemented", "").with("Header", "If-Match,If-None-Match").
+			with("additionalMessage", "Multiple conditional request headers present in the request")
 	case none != "":
 		return func(_ *object.Bucket, current *index.Version) error {
-			if current != nil {
+			if current != nil && etagMatches(none, etagOf(current)) {
 				return preconditionFailed("If-None-Match")
 			}
 			return nil

@@ -227,6 +227,8 @@ func canonicalQuery(raw string) string {
 		v, _ = url.QueryUnescape(v)
 		pairs = append(pairs, awsEscape(k)+"="+awsEscape(v))
 	}
-	slices.Sort(pairs)
+	// By name first: "select" comes before "select-type", though '-' comes before '='.
+	byName := func(pair string) string { return strings.Replace(pair, "=", "\x00", 1) }
+	slices.SortFunc(pairs, func(a, b string) int { return strings.Compare(byName(a), byName(b)) })
 	return strings.Join(pairs, "&")
 }

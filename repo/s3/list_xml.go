@@ -225,7 +225,8 @@ func (q *request) writeList(w *xmlWriter, name string) error {
 // name them, and where their values lie.
 var listedChecksums = [...]struct{ name, meta string }{
 	{"CRC32", metaSum + "crc32"}, {"CRC32C", metaSum + "crc32c"}, {"CRC64NVME", metaSum + "crc64nvme"},
-	{"SHA1", metaSum + "sha1"}, {"SHA256", metaSum + "sha256"},
+	{"SHA1", metaSum + "sha1"}, {"SHA256", metaSum + "sha256"}, {"SHA512", metaSum + "sha512"}, {"MD5", metaSum + "md5"},
+	{"XXHASH64", metaSum + "xxhash64"}, {"XXHASH3", metaSum + "xxhash3"}, {"XXHASH128", metaSum + "xxhash128"},
 }
 
 // listedChecksum returns the algorithm of the checksum that is stored, or "".

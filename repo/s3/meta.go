@@ -19,7 +19,7 @@ const (
 	metaACL       = "acl"                // as package access encodes it; absent: private
 	metaSumType   = "checksum-type"      // FULL_OBJECT, COMPOSITE
 	metaSumAlgo   = "checksum-algorithm" // CRC32, …: the one asked for with CreateMultipartUpload
-	metaSum       = "checksum-"          // + crc32, crc32c, crc64nvme, sha1, sha256: base64
+	metaSum       = "checksum-"          // + crc32, … (listedChecksums): base64; of a COMPOSITE one "-" and the number of parts behind it
 	metaPartSums  = "part-checksums"     // of a completed upload: base64 checksums of its parts, comma between
 	metaRedirect  = "website-redirect"   // x-amz-website-redirect-location
 	metaSSE       = "sse"                // AES256, aws:kms, as asked for; absent: AES256

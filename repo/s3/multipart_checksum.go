@@ -6,7 +6,10 @@ import (
 )
 
 // checksumSizes are those of the values, in bytes.
-var checksumSizes = map[string]int{"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32}
+var checksumSizes = map[string]int{
+	"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA1": 20, "SHA256": 32, "SHA512": 64,
+	"MD5": 16, "XXHASH64": 8, "XXHASH3": 8, "XXHASH128": 16,
+}
 
 // uploadChecksum reads which checksum an upload is to have; algo "" is none.
 func uploadChecksum(head http.Header) (algo, typ string, err error) {
@@ -23,7 +26,7 @@ func uploadChecksum(head http.Header) (algo, typ string, err error) {
 	case strings.Contains(algo, ",") || len(head.Values("x-amz-checksum-algorithm")) > 1:
 		return "", "", errorf("InvalidRequest", "Invalid types are specified in x-amz-checksum-algorithm header.")
 	case !known:
-		return "", "", errorf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+		return "", "", unsupportedChecksum()
 	}
 	_, joins := polynomials[algo]
 	switch {

@@ -119,6 +119,9 @@ func wantedWhole(head http.Header) (want wholeChecks, err error) {
 		want.algo, want.sum = c.name, values[0]
 		value, count, composite := strings.Cut(want.sum, "-")
 		_, badCount := strconv.ParseUint(count, 10, 16)
+		if _, err := base64.StdEncoding.Strict().DecodeString(value); err != nil {
+			return want, wrongSum(strings.ToLower(c.name)) // no object has it
+		}
 		if !isChecksum(c.name, value) || composite && badCount != nil {
 			return want, errorf("InvalidRequest", "Value for %s header is invalid.", name)
 		}
@@ -213,7 +216,7 @@ func finishWhole(v *index.Version, parts []*object.Part, want wholeChecks) error
 		return err
 	}
 	if asked && want.sum != "" && want.sum != sum && (typ != composite || want.sum+"-"+itoa(len(parts)) != sum) {
-		return errorf("BadDigest", "The %s you specified did not match the calculated checksum.", strings.ToLower(algo))
+		return wrongSum(strings.ToLower(algo))
 	}
 	v.System[metaSum+strings.ToLower(algo)], v.System[metaSumType] = sum, typ
 	if asked {

@@ -103,7 +103,7 @@ func TestParseCompletion(t *testing.T) {
 			"<Part>\n<ETag>\"x\"</ETag> <PartNumber> 2 </PartNumber>\n</Part>\n</CompleteMultipartUpload>\n", "2 map[etag:x]", ""},
 		{"two with checksums", completeList(completePart(1, "a", "<ChecksumCRC32>AAAAAA==</ChecksumCRC32>"),
 			completePart(2, "b", "<ChecksumSHA1></ChecksumSHA1>")), "1 map[checksum-crc32:AAAAAA== etag:a] 2 map[etag:b]", ""},
-		{"unknown algorithm", completeList(completePart(1, "a", "<ChecksumXXHASH64>AAAA</ChecksumXXHASH64>")), "1 map[checksum-xxhash64:AAAA etag:a]", ""},
+		{"unknown algorithm", completeList(completePart(1, "a", "<ChecksumXXHASH32>AAAA</ChecksumXXHASH32>")), "1 map[checksum-xxhash32:AAAA etag:a]", ""},
 		{"ten thousand", many(10_000), "", ""},
 		{"too many", many(10_001), "", "MalformedXML"},
 		{"empty", "", "", "MalformedXML"},
@@ -167,6 +167,11 @@ func TestUploadChecksum(t *testing.T) {
 		{"SHA1", "COMPOSITE", "SHA1 COMPOSITE", ""},
 		{"SHA1", "FULL_OBJECT", " ", "InvalidRequest"},
 		{"CRC64NVME", "COMPOSITE", " ", "InvalidRequest"},
+		{"SHA512", "", "SHA512 COMPOSITE", ""},
+		{"md5", "", "MD5 COMPOSITE", ""},
+		{"XXHASH64", "composite", "XXHASH64 COMPOSITE", ""},
+		{"XXHASH3", "FULL_OBJECT", " ", "InvalidRequest"},
+		{"XXHASH128", "FULL_OBJECT", " ", "InvalidRequest"},
 		{"", "COMPOSITE", " ", "InvalidRequest"},
 		{"CRC32", "OTHER", " ", "InvalidRequest"},
 		{"CRC32,CRC32C", "", " ", "InvalidRequest"},
@@ -274,7 +279,7 @@ func TestWantedWhole(t *testing.T) {
 		{[]string{"x-amz-checksum-crc32", "y/Q5Jg==", "x-amz-checksum-type", "FULL_OBJECT"}, wholeChecks{"CRC32", "y/Q5Jg==", fullObject, -1}, ""},
 		{[]string{"x-amz-checksum-crc32", "y/Q5Jg==-2"}, wholeChecks{"CRC32", "y/Q5Jg==-2", "", -1}, ""},
 		{[]string{"x-amz-checksum-crc32", "y/Q5Jg==-a"}, wholeChecks{}, "Value for x-amz-checksum-crc32 header is invalid."},
-		{[]string{"x-amz-checksum-sha256", "bad"}, wholeChecks{}, "Value for x-amz-checksum-sha256 header is invalid."},
+		{[]string{"x-amz-checksum-sha256", "AAAA"}, wholeChecks{}, "Value for x-amz-checksum-sha256 header is invalid."},
 		{[]string{"x-amz-checksum-crc32", "y/Q5Jg==", "x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKeuNEE="}, wholeChecks{},
 			"Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."},
 		{[]string{"x-amz-checksum-type", "x"}, wholeChecks{}, "Value for x-amz-checksum-type header is invalid."},
@@ -297,6 +302,8 @@ func TestWantedWhole(t *testing.T) {
 			t.Errorf("%q: got %+v, want %+v %q", c.headers, got, c.want, c.message)
 		}
 	}
+	_, err := wantedWhole(headers("x-amz-checksum-sha256", "bad"))
+	wantMessage(t, err, "BadDigest", "The sha256 you specified did not match the calculated checksum.")
 }
 
 func TestCheckCompletion(t *testing.T) {

@@ -174,6 +174,7 @@ func TestMultipartRefusals(t *testing.T) {
 	}
 	s.must(200, mainUser, "PUT", path, "there already")
 	s.refused(412, "PreconditionFailed", mainUser, "POST", at, completeList(completePart(1, e1)), "If-None-Match", "*")
+	s.refused(412, "PreconditionFailed", mainUser, "POST", at, completeList(completePart(1, e1)), "If-None-Match", `"`+hexMD5("there already")+`"`)
 	s.refused(412, "PreconditionFailed", mainUser, "POST", at, completeList(completePart(1, e1)), "If-Match", `"abc"`)
 	s.complete(mainUser, path, id, completeList(completePart(1, e1)), "If-Match", `"`+hexMD5("there already")+`"`)
 	if r := s.must(200, mainUser, "GET", path, ""); r.body != "small" {

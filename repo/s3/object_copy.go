@@ -235,7 +235,7 @@ func directive(head http.Header, name, unknown string) (replace bool, err error)
 func copyChecksum(head http.Header) (string, error) {
 	algo := strings.ToUpper(head.Get("x-amz-checksum-algorithm"))
 	if algo != "" && newChecksum(algo) == nil {
-		return "", errorf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+		return "", unsupportedChecksum()
 	}
 	return algo, nil
 }

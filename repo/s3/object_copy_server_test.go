@@ -45,6 +45,7 @@ func TestCopyObject(t *testing.T) {
 		{412, "PreconditionFailed", []string{"x-amz-copy-source", "bucket/a%20b", "x-amz-copy-source-if-none-match", etag("body")}},
 		{412, "PreconditionFailed", []string{"x-amz-copy-source", "bucket/a%20b", "x-amz-copy-source-if-modified-since", httpTime(s.clock.Now())}},
 		{412, "PreconditionFailed", []string{"x-amz-copy-source", "bucket/a%20b", "If-None-Match", "*"}},
+		{412, "PreconditionFailed", []string{"x-amz-copy-source", "bucket/a%20b", "If-None-Match", etag("body")}},
 	} {
 		path := "/other/copy"
 		s.refused(c.status, c.code, mainUser, "PUT", path, "", c.headers...)

@@ -87,9 +87,10 @@ func TestPutRefusals(t *testing.T) {
 		{400, "MetadataTooLarge", []string{"x-amz-meta-m", strings.Repeat("m", 3000)}},
 		{400, "InvalidRedirectLocation", []string{"x-amz-website-redirect-location", "elsewhere"}},
 		{400, "InvalidTag", []string{"x-amz-tagging", "aws:a=b"}},
-		{501, "NotImplemented", []string{"If-None-Match", "abc"}},
+		{501, "NotImplemented", []string{"If-None-Match", "abc", "If-Match", "abc"}},
 		{501, "NotImplemented", []string{"x-amz-write-offset-bytes", "3"}},
 		{404, "NoSuchKey", []string{"If-Match", "abc"}},
+		{404, "NoSuchKey", []string{"If-Match", "*"}},
 	} {
 		s.refused(c.status, c.code, mainUser, "PUT", "/bucket/k", "body", c.headers...)
 	}
@@ -102,6 +103,11 @@ func TestPutRefusals(t *testing.T) {
 	}
 	s.must(200, mainUser, "PUT", "/bucket/k", "other", "If-Match", etag("body"))
 	s.refused(412, "PreconditionFailed", mainUser, "PUT", "/bucket/k", "body", "If-Match", etag("body"))
+	s.refused(412, "PreconditionFailed", mainUser, "PUT", "/bucket/k", "body", "If-None-Match", etag("other"))
+	s.must(200, mainUser, "PUT", "/bucket/k", "third", "If-None-Match", etag("body"))
+	s.must(200, mainUser, "PUT", "/bucket/k", "fourth", "If-Match", "*")
+	s.must(204, mainUser, "DELETE", "/bucket/k", "")
+	s.must(200, mainUser, "PUT", "/bucket/k", "fifth", "If-None-Match", etag("fourth"))
 }
 
 func TestGetConditionsAndRanges(t *testing.T) {
