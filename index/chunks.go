@@ -266,6 +266,28 @@ func (x *Index) countMisses(missed int) {
 	x.chunks.filter.Store(f)
 }
 
+// LocateAll calls f for every location of each chunk, with the place of the chunk in ids.
+// The first location of a chunk is the one that Locate gives. One call is one transaction.
+func (x *Index) LocateAll(ids []chunk.ID, f func(i int, loc *Location)) error {
+	return x.view(func(tx *bolt.Tx) error {
+		rs, err := x.runSet(tx)
+		if err != nil {
+			return err
+		}
+		s := search{tx: tx, runs: rs}
+		for i := range ids {
+			err := s.each(ids[i], func(loc *Location) bool {
+				f(i, loc)
+				return true
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Locations returns every location of a chunk.
 func (x *Index) Locations(id chunk.ID) (locs []Location, err error) {
 	err = x.view(func(tx *bolt.Tx) error {

@@ -109,11 +109,11 @@ func (p *Packer) put(w *Worker, chunks []named) error {
 	for i := range chunks {
 		ids[i] = chunks[i].id
 	}
-	if err := s.r.index.Locate(ids, locs); err != nil {
+	if err := s.relied.locate(s.r.index, ids, locs); err != nil {
 		return err
 	}
 	for i, c := range chunks {
-		if s.rely(locs[i].Pack) {
+		if locs[i].Pack != 0 {
 			continue
 		}
 		if _, ok := p.seen[c.id]; ok {
@@ -125,21 +125,6 @@ func (p *Packer) put(w *Worker, chunks []named) error {
 		p.seen[c.id] = struct{}{}
 	}
 	return nil
-}
-
-// rely notes that what is to be committed relies on a pack, and reports false if it must
-// not: there is none, or it is known to be broken.
-func (s *Session) rely(num index.PackNum) bool {
-	if num == 0 {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, bad := s.broken[num]; bad {
-		return false
-	}
-	s.relied[num] = struct{}{}
-	return true
 }
 
 // Finish makes what was added ready for the next commit of the session, and the Packer

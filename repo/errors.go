@@ -19,8 +19,8 @@ var (
 	ErrBusy = errors.New("repository is busy")
 	// ErrSealed: the session was sealed by a prune and can commit no more.
 	ErrSealed = errors.New("session was sealed by another process")
-	// ErrDropped: a pack that this session relied on was dropped; run again.
-	ErrDropped = errors.New("a pack that this session relied on was dropped")
+	// ErrDropped: something that this session relied on was dropped by a prune; run again.
+	ErrDropped = errors.New("something that this session relied on was dropped")
 	// ErrVersion: made by a newer firn.
 	ErrVersion = errors.New("made by a newer version of firn")
 	// ErrNotFound: no such snapshot, path, key or bucket.

@@ -280,12 +280,25 @@ func (r *Repository) fold(batch []*index.Commit) error {
 	if len(batch) == 0 {
 		return nil
 	}
+	s := r.session
+	if s != nil {
+		done, err := s.before(batch)
+		defer done()
+		if err != nil {
+			return logError(r.store, fmt.Sprintf("log from commit %d on", batch[0].Header.Seq), err)
+		}
+	}
 	if err := r.index.Apply(batch...); err != nil {
 		return logError(r.store, fmt.Sprintf("log from commit %d on", batch[0].Header.Seq), err)
 	}
-	if r.session != nil {
+	if s != nil {
+		if err := s.after(batch); err != nil {
+			return err
+		}
+	}
+	if r.folded != nil {
 		for _, c := range batch {
-			r.session.observe(&c.Header)
+			r.folded(c)
 		}
 	}
 	return nil

@@ -25,6 +25,10 @@ type Ops struct {
 	Admitted       []index.Certificate
 	Revoked        []index.WriterKey
 	Edits          []index.Edit
+	Dropped        []pack.ID      // packs that nothing needs any more
+	Seals          []pack.Session // sessions of others that are taken for dead
+
+	packs []finished // beside those of the session: packs that come back
 
 	// Prepare, when set, is called with every earlier commit folded, and again each
 	// time that another writer came first. It may change the operations. Its error
@@ -46,11 +50,10 @@ type Session struct {
 	doneLen int64      // their sealed bytes
 	doneN   int        // the bytes of their directories
 	last    time.Time  // of the last commit
-	relied  map[index.PackNum]struct{}
-	broken  map[index.PackNum]struct{} // not to be relied on
 	sealed  bool
-	dropped bool // a pack was dropped since relied was last checked
+	over    bool // by Abandon: nothing is committed any more that could rely on a chunk
 
+	relied reliance
 	added  atomic.Int64 // sealed bytes of finished packs
 	claims [claimShards]claimShard
 }
@@ -67,7 +70,7 @@ func (r *Repository) Begin(ctx context.Context) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{r: r, id: id, last: r.opt.Now(), relied: map[index.PackNum]struct{}{}}
+	s := &Session{r: r, id: id, last: r.opt.Now()}
 	for i := range s.claims {
 		s.claims[i].ids = map[chunk.ID]struct{}{}
 	}
@@ -95,12 +98,7 @@ func (s *Session) Distrust(ctx context.Context, problem func(file string, err er
 		if perr != nil {
 			return
 		}
-		s.mu.Lock()
-		if s.broken == nil {
-			s.broken = map[index.PackNum]struct{}{}
-		}
-		s.broken[p.Num] = struct{}{}
-		s.mu.Unlock()
+		s.relied.distrust(p.Num)
 		found++
 		problem(file, err)
 	})
@@ -131,9 +129,15 @@ func (s *Session) End(ctx context.Context, ops Ops) error {
 }
 
 // Abandon ends the session after a failure. Packs that are durable stay for the next
-// session to find.
+// session to find. A session that was sealed is over already.
 func (s *Session) Abandon(ctx context.Context) error {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
 	err := s.End(ctx, Ops{})
+	if errors.Is(err, ErrSealed) {
+		err = nil
+	}
 	s.r.logMu.Lock()
 	s.r.session = nil
 	s.r.logMu.Unlock()
@@ -175,7 +179,7 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 				return err
 			}
 		}
-		c, err := r.build(s, step, ops, packs)
+		c, err := r.build(s, step, ops, append(packs[:len(packs):len(packs)], ops.packs...))
 		if err != nil {
 			return err
 		}
@@ -200,7 +204,8 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 // parts of which would have no effect.
 func (r *Repository) mayWrite(ops *Ops) error {
 	if r.ring.role != index.Full && len(ops.Admitted)+len(ops.Revoked) > 0 ||
-		r.ring.role == index.Write && len(ops.Removals)+len(ops.BucketsRemoved)+len(ops.Rows)+len(ops.Edits) > 0 {
+		r.ring.role == index.Write && len(ops.Removals)+len(ops.BucketsRemoved)+len(ops.Rows)+len(ops.Edits)+
+			len(ops.Dropped)+len(ops.Seals) > 0 {
 		return fmt.Errorf("key slot %s/%s: %w", r.ring.Role, r.ring.Name, ErrRole)
 	}
 	_, revoked, err := r.index.Writer(r.ring.public())
@@ -220,7 +225,7 @@ func (r *Repository) build(s *Session, step index.Step, ops *Ops, packs []finish
 	c := &index.Commit{
 		Header: index.Header{
 			Session: s.id, Step: step, Time: r.opt.Now().UnixNano(),
-			Admitted: ops.Admitted, Revoked: ops.Revoked,
+			Admitted: ops.Admitted, Revoked: ops.Revoked, Dropped: ops.Dropped, Seals: ops.Seals,
 		},
 		Body: index.Body{
 			Buckets: ops.Buckets, Versions: ops.Versions, Removals: ops.Removals,
@@ -262,38 +267,19 @@ func (r *Repository) create(ctx context.Context, c *index.Commit) (won bool, err
 	return false, fmt.Errorf("write %s: %w", name, err)
 }
 
-// observe notes what a folded commit means for the session.
-func (s *Session) observe(h *index.Header) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range h.Seals {
-		s.sealed = s.sealed || id == s.id
-	}
-	s.dropped = s.dropped || len(h.Dropped) > 0
-}
-
-// mayCommit refuses to commit for a sealed session, or one that relies on a pack that
-// is gone (invariant 5).
+// mayCommit refuses to commit for a sealed session, or one that relies on a chunk that
+// is gone (invariant 5). r.logMu is held.
 func (s *Session) mayCommit() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sealed {
+	sealed, over := s.sealed, s.over
+	s.mu.Unlock()
+	switch {
+	case sealed:
 		return ErrSealed
-	}
-	if !s.dropped {
+	case over:
 		return nil
 	}
-	for num := range s.relied {
-		_, err := s.r.index.Pack(num)
-		if errors.Is(err, index.ErrNotFound) {
-			return ErrDropped
-		}
-		if err != nil {
-			return err
-		}
-	}
-	s.dropped = false
-	return nil
+	return s.relied.settle(s.r.index)
 }
 
 // finish takes in a pack that is durable, or small enough to travel in the commit, and
@@ -321,19 +307,9 @@ type claimShard struct {
 // claim says which chunks the caller has to store: those that neither the index nor
 // another caller of this session has. locs is scratch of the length of ids.
 func (s *Session) claim(ids []chunk.ID, locs []index.Location, store []bool) error {
-	if err := s.r.index.Locate(ids, locs); err != nil {
+	if err := s.relied.locate(s.r.index, ids, locs); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	for i := range locs {
-		if _, bad := s.broken[locs[i].Pack]; bad {
-			locs[i] = index.Location{} // stored again, which heals
-		}
-		if locs[i].Pack != 0 {
-			s.relied[locs[i].Pack] = struct{}{}
-		}
-	}
-	s.mu.Unlock()
 	for i, id := range ids {
 		store[i] = false
 		if locs[i].Pack != 0 {
