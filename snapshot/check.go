@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,52 +119,14 @@ func (c *checker) packs() error {
 
 // versions walks everything that a version leads to.
 func (c *checker) versions() error {
-	buckets, err := c.r.Index().Buckets()
-	if err != nil {
+	if err := eachVersion(c.r, c.version); err != nil {
 		return err
-	}
-	for _, b := range buckets {
-		if err := c.bucket(b); err != nil {
-			return err
-		}
 	}
 	if err := c.parts(); err != nil {
 		return err
 	}
 	c.snap, c.path = "", ""
 	return c.flush()
-}
-
-// versionPage is how many versions are collected at a time: a walk is long, and a
-// transaction of the index should be short.
-const versionPage = 1000
-
-var errPage = errors.New("page is full")
-
-// bucket walks the versions of a bucket page by page. A page ends between two keys.
-func (c *checker) bucket(name string) error {
-	var from []byte
-	for more := true; more; {
-		more = false
-		var page []*index.Version
-		err := c.r.Index().Versions(name, nil, from, func(v *index.Version) error {
-			if n := len(page); n >= versionPage && !bytes.Equal(v.Key, page[n-1].Key) {
-				from, more = bytes.Clone(v.Key), true
-				return errPage
-			}
-			page = append(page, v)
-			return nil
-		})
-		if err != nil && !errors.Is(err, errPage) {
-			return err
-		}
-		for _, v := range page {
-			if err := c.version(v); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // parts looks up what uploads hold that are not completed yet.

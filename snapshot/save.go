@@ -44,6 +44,7 @@ type SaveOptions struct {
 	Progress *Progress               // counters to read meanwhile; may be nil
 	Problem  func(p string, e error) // told of what could not be read (invariant 3); may be called from several goroutines
 	Skipped  func(p string)          // told, once, where Repository was met; may be nil
+	Retry    func(why error)         // told that a prune came between, and the backup begins again; may be nil
 }
 
 // Progress counts while Save or Restore works. Its fields may be read at any time.
@@ -112,7 +113,8 @@ const (
 
 // Save backs up opt.Paths as one snapshot. What cannot be read is reported and counted
 // in Problems, and the rest is stored. When ctx ends or an error occurs there is no
-// snapshot, but what was made durable stays and is not stored again by the next run.
+// snapshot, but what was made durable stays and is not stored again by the next run. When
+// a prune drops what the backup relies on, or seals its session, the backup begins again.
 func Save(ctx context.Context, r *repo.Repository, opt SaveOptions) (*SaveResult, error) {
 	plan, err := planTargets(opt.Paths)
 	if err != nil {
@@ -121,12 +123,39 @@ func Save(ctx context.Context, r *repo.Repository, opt SaveOptions) (*SaveResult
 	if opt.Key == "" {
 		opt.Key = keyOf(plan.paths)
 	}
-	return save(ctx, r, &opt, plan.paths, func(s *saver, parent *Snapshot) (*Node, error) {
+	build := func(s *saver, parent *Snapshot) (*Node, error) {
 		if err := s.findOwn(); err != nil {
 			return nil, err
 		}
 		return s.root(plan.root, parent)
-	})
+	}
+	for try := 1; ; try++ {
+		res, err := save(ctx, r, &opt, plan.paths, build)
+		if try == maxSaves || ctx.Err() != nil || !errors.Is(err, repo.ErrDropped) && !errors.Is(err, repo.ErrSealed) {
+			return res, err
+		}
+		if opt.Retry != nil {
+			opt.Retry(err)
+		}
+		opt.again(r)
+	}
+}
+
+// maxSaves bounds how often a backup is begun. What it stored before is not stored again.
+const maxSaves = 4
+
+// again makes the options ready for another try, without a parent that is gone.
+func (o *SaveOptions) again(r *repo.Repository) {
+	if o.Parent != "" && o.Parent != "none" {
+		if _, err := Find(r, o.Parent, Filter{}); errors.Is(err, repo.ErrNotFound) {
+			o.Parent = ""
+		}
+	}
+	if p := o.Progress; p != nil {
+		for _, c := range []*atomic.Int64{&p.Files, &p.Dirs, &p.Other, &p.Bytes, &p.BytesRead, &p.BytesNew, &p.Problems, &p.TotalFiles, &p.TotalBytes} {
+			c.Store(0)
+		}
+	}
 }
 
 // SaveStream stores what src gives as a snapshot of one file called name. close, when
@@ -245,7 +274,7 @@ func (s *saver) prepare(ops *repo.Ops, parent *Snapshot) error {
 	}
 	all, err := withPrefix(s.r, parent.ID(), Filter{})
 	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("parent snapshot %s was removed meanwhile; run the backup again: %w", parent.Short(), repo.ErrDropped)
+		err = fmt.Errorf("parent snapshot %s was removed meanwhile: %w", parent.Short(), repo.ErrDropped)
 	}
 	return err
 }

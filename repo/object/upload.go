@@ -265,13 +265,46 @@ func dropParts(d *decision, id []byte) error {
 // are what a repository has to keep.
 func PartContents(r *repo.Repository, f func(repo.Content) error) error {
 	return r.Index().Rows(tablePart, nil, nil, func(k, row []byte) error {
-		if len(k) != uploadID+2 {
-			return fmt.Errorf("row of table part with a key of %d bytes: %w", len(k), repo.ErrDamaged)
-		}
-		p, err := parsePart(k, row)
+		c, err := partContent(k, row)
 		if err != nil {
 			return err
 		}
-		return f(repo.Content(p.Content))
+		return f(c)
 	})
+}
+
+// PartsIn calls f for the contents of the parts that a commit put and that are still there.
+func PartsIn(r *repo.Repository, c *index.Commit, f func(repo.Content) error) error {
+	for i := range c.Body.Rows {
+		row := &c.Body.Rows[i]
+		if row.Table != tablePart || row.Value == nil {
+			continue
+		}
+		now, err := r.Index().Row(tablePart, row.Key)
+		if errors.Is(err, index.ErrNotFound) || err == nil && !bytes.Equal(now, row.Value) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		content, err := partContent(row.Key, row.Value)
+		if err == nil {
+			err = f(content)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func partContent(k, row []byte) (c repo.Content, err error) {
+	if len(k) != uploadID+2 {
+		return c, fmt.Errorf("row of table part with a key of %d bytes: %w", len(k), repo.ErrDamaged)
+	}
+	p, err := parsePart(k, row)
+	if err != nil {
+		return c, err
+	}
+	return repo.Content(p.Content), nil
 }
