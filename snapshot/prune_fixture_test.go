@@ -57,6 +57,20 @@ func (w *pruneWorld) options(cache string) repo.Options {
 	return repo.Options{CacheDir: cache, BootID: "boot", Now: func() time.Time { return time.Unix(0, w.now.Add(1000)) }}
 }
 
+// on copies the world into another store.
+func (w *pruneWorld) on(t testing.TB, store tier.Store) *pruneWorld {
+	t.Helper()
+	other := *w
+	other.t, other.store, other.now = t, store, &atomic.Int64{}
+	other.now.Store(w.now.Load())
+	noError(t, w.store.List(t.Context(), "", "", func(fi tier.Info) error {
+		b, err := tier.Read(t.Context(), w.store, fi.Name, 1<<30)
+		noError(t, err)
+		return tier.Put(t.Context(), store, fi.Name, b)
+	}))
+	return &other
+}
+
 // open opens the repository as another machine would, through any store.
 func (w *pruneWorld) open(store tier.Store) *repo.Repository {
 	w.t.Helper()
@@ -216,5 +230,17 @@ func (w *pruneWorld) exact(what string) {
 	}))
 	if files == 0 {
 		w.t.Errorf("%s: the store holds no pack", what)
+	}
+}
+
+// verifyRefs makes sure that check finds nothing wrong.
+func (w *pruneWorld) verifyRefs(what string) {
+	w.t.Helper()
+	res, err := Check(w.t.Context(), w.open(w.store), CheckOptions{ReadData: true, Problem: func(f Finding) {
+		w.t.Errorf("%s: check: %s %s: %s", what, f.Kind, f.File, f.Message)
+	}})
+	noError(w.t, err)
+	if res.Findings > 0 {
+		w.t.Errorf("%s: check found %d problems", what, res.Findings)
 	}
 }
