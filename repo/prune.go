@@ -195,8 +195,8 @@ func (p *pruner) mark() error {
 	if err := p.begin(); err != nil {
 		return err
 	}
-	var packs, orphans int64
-	err := p.r.VerifyPacks(p.ctx, &packs, &orphans, func(file string, id pack.ID, err error) {
+	var packs, dropped, orphans int64
+	err := p.r.VerifyPacks(p.ctx, &packs, &dropped, &orphans, func(file string, id pack.ID, err error) {
 		if k, kerr := p.r.index.PackByID(id); kerr == nil {
 			p.broken[k.Num] = struct{}{}
 			p.r.opt.Warn(fmt.Sprintf("%s: %v", file, err))

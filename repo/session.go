@@ -92,8 +92,8 @@ func (s *Session) ID() pack.Session { return s.id }
 // Distrust looks for packs whose files are missing or have another length than their
 // commit says, and reports them. The session stores again what only they hold.
 func (s *Session) Distrust(ctx context.Context, problem func(file string, err error)) (found int, err error) {
-	var packs, orphans int64
-	err = s.r.VerifyPacks(ctx, &packs, &orphans, func(file string, id pack.ID, err error) {
+	var packs, dropped, orphans int64
+	err = s.r.VerifyPacks(ctx, &packs, &dropped, &orphans, func(file string, id pack.ID, err error) {
 		p, perr := s.r.index.PackByID(id)
 		if perr != nil {
 			return

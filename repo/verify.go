@@ -50,20 +50,24 @@ func (r *Repository) VerifyLog(ctx context.Context, problem func(file string, er
 }
 
 // VerifyPacks compares the packs that the log names with the files in the store, by
-// name and size. It counts packs, and files that no commit names: those of sessions
-// that were interrupted.
-func (r *Repository) VerifyPacks(ctx context.Context, packs, orphans *int64, problem func(file string, id pack.ID, err error)) error {
+// name and size. It counts packs, files of packs that were dropped and can come back, and
+// files that no commit names: those of sessions that were interrupted.
+func (r *Repository) VerifyPacks(ctx context.Context, packs, dropped, orphans *int64, problem func(file string, id pack.ID, err error)) error {
 	there := map[pack.ID]struct{}{}
 	err := r.store.List(ctx, "packs/", "", func(fi tier.Info) error {
-		id, err := pack.ParseID(fi.Name[max(0, len(fi.Name)-32):])
-		if err != nil || id.Name() != fi.Name {
+		id, ok := packFile(fi.Name)
+		if !ok {
 			*orphans++
 			return nil
 		}
 		there[id] = struct{}{}
 		p, err := r.index.PackByID(id)
 		if errors.Is(err, index.ErrNotFound) {
-			*orphans++
+			if _, err := r.index.Row(tableJob, droppedKey(id)); err == nil {
+				*dropped++
+			} else {
+				*orphans++
+			}
 			return nil
 		}
 		if err == nil && p.Record.Size != fi.Size {

@@ -45,6 +45,7 @@ type CheckResult struct {
 	Trees     int64   `json:"tree_blocks"`
 	Contents  int64   `json:"contents"`
 	Chunks    int64   `json:"chunks"`
+	Dropped   int64   `json:"dropped"` // packs in the store that were dropped and can come back
 	Orphans   int64   `json:"orphans"` // packs in the store that no commit names
 	Findings  int64   `json:"findings"`
 	Notes     int64   `json:"notes"` // commits or operations without effect
@@ -108,7 +109,7 @@ func (c *checker) log() error {
 
 // packs compares the packs that the log names with the files there are.
 func (c *checker) packs() error {
-	return c.r.VerifyPacks(c.ctx, &c.res.Packs, &c.res.Orphans, func(file string, id pack.ID, err error) {
+	return c.r.VerifyPacks(c.ctx, &c.res.Packs, &c.res.Dropped, &c.res.Orphans, func(file string, id pack.ID, err error) {
 		f := Finding{File: file, Kind: "pack", Err: err}
 		if aerr := c.affected(&f, id); aerr != nil {
 			f.Err = errors.Join(err, aerr)

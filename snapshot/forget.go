@@ -91,6 +91,17 @@ func (res *ForgetResult) choose(r *repo.Repository, opt *ForgetOptions) error {
 	return nil
 }
 
+// Forgotten returns the snapshots that were, or would be, forgotten.
+func (res *ForgetResult) Forgotten() (ids []index.VersionID) {
+	_ = res.each(func(c *Choice) error {
+		if len(c.Keep) == 0 {
+			ids = append(ids, c.Version.ID)
+		}
+		return nil
+	})
+	return ids
+}
+
 // each calls f for every snapshot that was looked at.
 func (res *ForgetResult) each(f func(c *Choice) error) error {
 	for i := range res.Groups {

@@ -13,21 +13,32 @@ import (
 )
 
 // Prune is repo.Prune with all that versions and unfinished uploads lead to as what is
-// needed. Mark and MarkCommit of opt are not used.
-func Prune(ctx context.Context, r *repo.Repository, opt repo.PruneOptions) (*repo.PruneResult, error) {
+// needed. Mark and MarkCommit of opt are not used. A dry run can be told of versions that
+// are to be forgotten before the real one.
+func Prune(ctx context.Context, r *repo.Repository, opt repo.PruneOptions, without ...index.VersionID) (*repo.PruneResult, error) {
+	if len(without) > 0 && !opt.DryRun {
+		panic("snapshot: a prune that is no dry run, without versions that are there")
+	}
 	if opt.Progress == nil {
 		opt.Progress = &repo.PruneProgress{}
 	}
-	opt.Mark = func(ctx context.Context, m *repo.Marks) error { return markAll(ctx, r, m, opt.Progress) }
+	opt.Mark = func(ctx context.Context, m *repo.Marks) error { return markAll(ctx, r, m, opt.Progress, without) }
 	opt.MarkCommit = func(ctx context.Context, m *repo.Marks, c *index.Commit) error { return markCommit(ctx, r, m, c) }
 	return r.Prune(ctx, opt)
 }
 
 // markAll marks what the folded state needs. What cannot be read ends it: nobody knows
 // then what is needed.
-func markAll(ctx context.Context, r *repo.Repository, m *repo.Marks, p *repo.PruneProgress) error {
+func markAll(ctx context.Context, r *repo.Repository, m *repo.Marks, p *repo.PruneProgress, without []index.VersionID) error {
+	left := map[index.VersionID]bool{}
+	for _, id := range without {
+		left[id] = true
+	}
 	err := eachVersion(r, func(v *index.Version) error {
 		p.Versions.Add(1)
+		if left[v.ID] {
+			return nil
+		}
 		return markVersion(ctx, r, m, v)
 	})
 	if err != nil {

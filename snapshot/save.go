@@ -171,7 +171,7 @@ func SaveStream(ctx context.Context, r *repo.Repository, name string, src io.Rea
 	if opt.DryRun {
 		return nil, errors.New("a stream cannot be tried in a dry run: it can be read only once")
 	}
-	return save(ctx, r, &opt, []string{"/" + name}, func(s *saver, parent *Snapshot) (*Node, error) {
+	res, err := save(ctx, r, &opt, []string{"/" + name}, func(s *saver, parent *Snapshot) (*Node, error) {
 		n, err := s.streamNode(name, src, parent)
 		if err == nil && done != nil {
 			err = done()
@@ -181,6 +181,10 @@ func SaveStream(ctx context.Context, r *repo.Repository, name string, src io.Rea
 		}
 		return s.rootOf(n)
 	})
+	if errors.Is(err, repo.ErrDropped) || errors.Is(err, repo.ErrSealed) {
+		err = fmt.Errorf("%w; a stream can be read only once: run the backup again", err)
+	}
+	return res, err
 }
 
 // save runs build in a session and commits the snapshot whose root it returns.

@@ -113,6 +113,7 @@ func (a *app) backup(ctx context.Context, f *backupFlags, args []string) error {
 	}
 	opt.Problem = a.problems("read")
 	opt.Progress = &snapshot.Progress{}
+	opt.Retry = a.beginsAgain
 	if dir, err := p.directory(); err == nil {
 		opt.Repository, opt.Skipped = dir, a.skippedRepository
 	}
@@ -146,6 +147,18 @@ func (a *app) skippedRepository(path string) {
 			Path    string `json:"path"`
 			Message string `json:"message"`
 		}{"message", path, text})
+	}
+}
+
+// beginsAgain says that a prune came between.
+func (a *app) beginsAgain(why error) {
+	text := fmt.Sprintf("a prune came between, the backup begins again: %v", why)
+	a.console.message(text)
+	if a.flags.json {
+		a.event(struct {
+			Type    string `json:"type"` // "message"
+			Message string `json:"message"`
+		}{"message", text})
 	}
 }
 

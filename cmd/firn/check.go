@@ -121,6 +121,9 @@ func (a *app) checkSummary(res *snapshot.CheckResult) {
 	} else {
 		a.print("  read     metadata only; --read-data reads the packs, too\n")
 	}
+	if res.Dropped > 0 {
+		a.print("  waiting  %s dropped, until the grace of prune has passed\n", counted(res.Dropped, "pack that was", "packs that were"))
+	}
 	if res.Orphans > 0 {
 		a.print("  unused   %s of interrupted sessions\n", counted(res.Orphans, "pack", "packs"))
 	}

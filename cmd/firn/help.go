@@ -82,8 +82,8 @@ passphrase command is run by the shell and must exit with 0. An identity file ho
 identities, one a line, or an ssh private key of type ed25519 or rsa; either may be locked with a
 passphrase, which is asked for at the terminal. Identities of age plugins work when the plugin is installed.
 
-There are three roles. A key of role full may do everything; meta may back up, list and
-check, but cannot read files; write may only back up. "firn key add" makes key slots,
+There are three roles. A key of role full may do everything; meta may back up, list, check,
+forget and prune, but cannot read files; write may only back up. "firn key add" makes key slots,
 "firn key list" shows them.`
 
 const patternsTopic = `A pattern is compared with the path from the root of the file system, component by

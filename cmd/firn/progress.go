@@ -17,11 +17,16 @@ const (
 // terminal, or as JSON when status is set. Otherwise it does nothing.
 func (a *app) watch(p *snapshot.Progress, status bool) (stop func()) {
 	start := time.Now()
-	every, draw := drawEvery, func() {
-		a.console.show(func(width int) string { return progressLine(p, time.Since(start), width) })
-	}
+	return a.draw(status, func(width int) string { return progressLine(p, time.Since(start), width) },
+		func() { a.status(p, time.Since(start)) })
+}
+
+// draw shows line on a terminal, or calls report when status is set, now and then until
+// the returned function is called.
+func (a *app) draw(status bool, line func(width int) string, report func()) (stop func()) {
+	every, draw := drawEvery, func() { a.console.show(line) }
 	if a.flags.json {
-		every, draw = reportEvery, func() { a.status(p, time.Since(start)) }
+		every, draw = reportEvery, report
 	}
 	if a.flags.json && !status || !a.flags.json && (a.flags.quiet || !a.console.tty) {
 		return func() {}
