@@ -114,12 +114,15 @@ func (res *ForgetResult) each(f func(c *Choice) error) error {
 	return nil
 }
 
-// lock keeps what must not be removed, and counts.
+// lock keeps what must not be removed, and counts. It may be called again.
 func (res *ForgetResult) lock(now time.Time) {
 	res.Forgot, res.Kept, res.Locked = 0, 0, 0
 	_ = res.each(func(c *Choice) error {
+		if c.Locked {
+			c.Keep, c.Locked = nil, false
+		}
 		if err := object.Removable(c.Version.Lock, now, false); err != nil && len(c.Keep) == 0 {
-			c.Keep = []string{err.Error()}
+			c.Keep, c.Locked = []string{err.Error()}, true
 			res.Locked++
 		}
 		if len(c.Keep) > 0 {

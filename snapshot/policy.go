@@ -103,7 +103,8 @@ func (p *Policy) rules() []keepRule {
 // Choice is what a policy says of a snapshot.
 type Choice struct {
 	*Snapshot
-	Keep []string // the rules that keep it; none: it can be forgotten
+	Keep   []string // the rules that keep it; none: it can be forgotten
+	Locked bool     // no rule keeps it, but a lock: Keep says which
 }
 
 // Choose applies the policy to the snapshots of one group and returns a choice for each,
@@ -195,7 +196,9 @@ func GroupBy(all []*Snapshot, keys []string) []Group {
 	for key := range groups {
 		order = append(order, key)
 	}
-	slices.Sort(order)
+	slices.SortFunc(order, func(a, b string) int {
+		return cmp.Or(cmp.Compare(groups[a].Name, groups[b].Name), cmp.Compare(a, b))
+	})
 	list := make([]Group, len(order))
 	for i, key := range order {
 		list[i] = *groups[key]

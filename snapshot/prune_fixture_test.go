@@ -244,3 +244,7 @@ func (w *pruneWorld) verifyRefs(what string) {
 		w.t.Errorf("%s: check found %d problems", what, res.Findings)
 	}
 }
+
+func editLock(v *index.Version, l *index.Lock) repo.Ops {
+	return repo.Ops{Edits: []index.Edit{{Bucket: v.Bucket, Key: v.Key, ID: v.ID, Class: v.Class, Lock: l}}}
+}
