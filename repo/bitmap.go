@@ -1,7 +1,5 @@
 package repo
 
-import "math/bits"
-
 // bitmap is a set of the slots of a pack. It grows as needed.
 type bitmap []uint64
 
@@ -16,11 +14,4 @@ func (b bitmap) set(slot int) bitmap {
 	}
 	b[slot/64] |= 1 << (slot % 64)
 	return b
-}
-
-func (b bitmap) count() (n int) {
-	for _, w := range b {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }

@@ -28,13 +28,6 @@ type PruneOptions struct {
 	Progress   *PruneProgress
 }
 
-// What the options of a prune usually are.
-const (
-	DefaultMaxUnused = 0.05
-	DefaultGrace     = 7 * 24 * time.Hour
-	DefaultSealAfter = 7 * 24 * time.Hour
-)
-
 // PruneProgress counts while Prune works. Its fields may be read at any time.
 type PruneProgress struct {
 	Versions atomic.Int64 // marked; counted by the caller's Mark
