@@ -280,8 +280,7 @@ func (r *Repository) fold(batch []*index.Commit) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	s := r.session
-	if s != nil {
+	for _, s := range r.sessions {
 		done, err := s.before(batch)
 		defer done()
 		if err != nil {
@@ -291,7 +290,7 @@ func (r *Repository) fold(batch []*index.Commit) error {
 	if err := r.index.Apply(batch...); err != nil {
 		return logError(r.store, fmt.Sprintf("log from commit %d on", batch[0].Header.Seq), err)
 	}
-	if s != nil {
+	for _, s := range r.sessions {
 		if err := s.after(batch); err != nil {
 			return err
 		}

@@ -63,10 +63,10 @@ type Repository struct {
 	opt   Options
 	index *index.Index
 
-	logMu   sync.Mutex          // held while following or extending the log
-	session *Session            // of this process, if it writes; guarded by logMu
-	folded  func(*index.Commit) // if not nil, told of every commit after it was folded; guarded by logMu
-	gapless uint64              // the commit behind which no other was found when last looked; guarded by logMu
+	logMu    sync.Mutex          // held while following or extending the log
+	sessions []*Session          // of this process, that are open; guarded by logMu
+	folded   func(*index.Commit) // if not nil, told of every commit after it was folded; guarded by logMu
+	gapless  uint64              // the commit behind which no other was found when last looked; guarded by logMu
 
 	packs  packCache
 	frames frameCache

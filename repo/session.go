@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,8 @@ type finished struct {
 	blob   []byte // its bytes, when it is small enough to travel in the commit
 }
 
-// Begin opens a session, durably. One process has at most one at a time.
+// Begin opens a session, durably. A process may have several: each knows of what the
+// others store when it is committed.
 func (r *Repository) Begin(ctx context.Context) (*Session, error) {
 	id, err := newSession(r.opt.Rand)
 	if err != nil {
@@ -76,13 +78,10 @@ func (r *Repository) Begin(ctx context.Context) (*Session, error) {
 	}
 	r.logMu.Lock()
 	defer r.logMu.Unlock()
-	if r.session != nil {
-		panic("repo: Begin while a session is open")
-	}
 	if err := r.commit(ctx, s, index.Begin, &Ops{}, nil); err != nil {
 		return nil, fmt.Errorf("begin session: %w", err)
 	}
-	r.session = s
+	r.sessions = append(r.sessions, s)
 	return s, nil
 }
 
@@ -119,9 +118,7 @@ func (s *Session) End(ctx context.Context, ops Ops) error {
 	if err := s.commit(ctx, index.End, &ops); err != nil {
 		return err
 	}
-	s.r.logMu.Lock()
-	s.r.session = nil
-	s.r.logMu.Unlock()
+	s.r.leave(s)
 	if err := s.r.Checkpoint(ctx, false); err != nil {
 		s.r.opt.Warn(fmt.Sprintf("no checkpoint was written: %v", err)) // the log has everything
 	}
@@ -138,10 +135,15 @@ func (s *Session) Abandon(ctx context.Context) error {
 	if errors.Is(err, ErrSealed) {
 		err = nil
 	}
-	s.r.logMu.Lock()
-	s.r.session = nil
-	s.r.logMu.Unlock()
+	s.r.leave(s)
 	return err
+}
+
+// leave forgets a session that is over.
+func (r *Repository) leave(s *Session) {
+	r.logMu.Lock()
+	defer r.logMu.Unlock()
+	r.sessions = slices.DeleteFunc(r.sessions, func(o *Session) bool { return o == s })
 }
 
 func (s *Session) commit(ctx context.Context, step index.Step, ops *Ops) error {
