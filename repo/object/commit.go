@@ -1,13 +1,11 @@
 package object
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/firnstore/firn/index"
-	"github.com/firnstore/firn/pack"
 	"github.com/firnstore/firn/repo"
 )
 
@@ -41,14 +39,6 @@ type decision struct {
 	ix  *index.Index
 	now int64 // ns since 1970, later than that of every decision before
 	ops *repo.Ops
-}
-
-// generation is a session and what stores into it. After a failure to store, or when a
-// prune dropped what it relied on, another takes its place.
-type generation struct {
-	session *repo.Session
-	packer  *repo.Packer
-	in      *repo.Ingest
 }
 
 // Bounds of one commit.
@@ -170,13 +160,43 @@ func (p *proposal) conflicts(taken map[string]bool) bool {
 	return false
 }
 
-// commit carries out a batch and answers every proposal in it.
+// commit carries out a batch and answers every proposal in it. What was stored in a
+// generation is committed by its session, which keeps what it relies on in place.
 func (e *Engine) commit(batch []*proposal) {
+	var former []*proposal
+	g := e.current()
+	n := 0
+	for _, p := range batch {
+		if p.gen != nil && p.gen != g {
+			former = append(former, p)
+			continue
+		}
+		batch[n] = p
+		n++
+	}
+	if n > 0 {
+		e.carryOut(batch[:n])
+	}
+	for len(former) > 0 {
+		var rest, same []*proposal
+		for _, p := range former {
+			if p.gen == former[0].gen {
+				same = append(same, p)
+			} else {
+				rest = append(rest, p)
+			}
+		}
+		e.carryOut(same)
+		former = rest
+	}
+}
+
+// carryOut carries out proposals that one session commits.
+func (e *Engine) carryOut(batch []*proposal) {
 	errs := make([]error, len(batch))
 	err := e.tryCommit(batch, errs)
 	if errors.Is(err, repo.ErrDropped) || errors.Is(err, repo.ErrSealed) {
 		// What came along in memory can be stored again; the rest is for the client to repeat.
-		e.retire(err)
 		err = e.tryCommit(batch, errs)
 	}
 	if errors.Is(err, index.ErrDamaged) {
@@ -191,38 +211,33 @@ func (e *Engine) commit(batch []*proposal) {
 }
 
 // tryCommit stores what the proposals bring along and commits those that are not refused.
-// errs receives the refusals; the error returned is of all others.
+// errs receives the refusals; the error returned is of all others. A generation that
+// failed is given up.
 func (e *Engine) tryCommit(batch []*proposal, errs []error) error {
-	g, err := e.generation()
-	if err != nil {
-		return err
-	}
-	flush := false
+	var g *generation
 	for i, p := range batch {
 		switch {
-		case p.gen != nil && p.gen != g:
+		case p.gen == nil:
+		case e.failed(p.gen):
 			errs[i] = fmt.Errorf("what this relies on was stored in a session that has failed: %w", ErrBusy)
-		case p.gen != nil:
-			flush = true
-		case p.small != nil:
-			if err := g.packer.Add(p.small); err != nil {
-				e.retire(err)
-				return err
-			}
+		default:
+			g = p.gen
 		}
 	}
-	if err := g.packer.Finish(); err != nil {
-		e.retire(err)
-		return err
-	}
-	if flush {
-		if err := g.in.Flush(); err != nil {
-			e.retire(err)
+	stored := g != nil
+	if g == nil {
+		var err error
+		if g, err = e.acquire(); err != nil {
 			return err
 		}
+		defer e.release(g)
+	}
+	if err := g.store(batch, stored); err != nil {
+		e.retire(g, err)
+		return err
 	}
 	decided := make([]error, len(batch))
-	err = g.session.Commit(e.ctx, repo.Ops{Prepare: func(ops *repo.Ops) error {
+	err := g.session.Commit(e.ctx, repo.Ops{Prepare: func(ops *repo.Ops) error {
 		return e.decide(batch, errs, decided, ops)
 	}})
 	for i := range decided {
@@ -230,10 +245,12 @@ func (e *Engine) tryCommit(batch []*proposal, errs []error) error {
 			errs[i] = decided[i]
 		}
 	}
-	if errors.Is(err, errNothing) {
+	switch {
+	case errors.Is(err, errNothing):
 		return nil
-	}
-	if err == nil {
+	case errors.Is(err, repo.ErrDropped), errors.Is(err, repo.ErrSealed):
+		e.retire(g, err)
+	case err == nil:
 		e.committed()
 	}
 	return err
@@ -278,53 +295,6 @@ func (e *Engine) tick() int64 {
 		if e.last.CompareAndSwap(last, t) {
 			return t
 		}
-	}
-}
-
-// generation returns the present one, beginning it if there is none.
-func (e *Engine) generation() (*generation, error) {
-	e.genMu.Lock()
-	defer e.genMu.Unlock()
-	if e.gen != nil {
-		if err := context.Cause(e.gen.in.Context()); err == nil {
-			return e.gen, nil
-		}
-		e.end(e.gen, context.Cause(e.gen.in.Context()))
-		e.gen = nil
-	}
-	s, err := e.r.Begin(e.ctx)
-	if err != nil {
-		return nil, err
-	}
-	g := &generation{session: s}
-	g.packer, err = s.Packer(e.ctx, "s3", pack.Fastest)
-	if err == nil {
-		g.in, err = s.Ingest(e.ctx, repo.IngestOptions{Stream: "s3", Streams: e.opt.Uploads, SlabSize: 1 << 20})
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Abandon(e.ctx))
-	}
-	e.gen = g
-	return g, nil
-}
-
-// retire gives up the present generation after a failure.
-func (e *Engine) retire(cause error) {
-	e.genMu.Lock()
-	defer e.genMu.Unlock()
-	if e.gen == nil {
-		return
-	}
-	e.end(e.gen, cause)
-	e.gen = nil
-}
-
-func (e *Engine) end(g *generation, cause error) {
-	g.in.Abort(cause)
-	g.packer.Close()
-	e.opt.Log(fmt.Sprintf("session %s is given up: %v", g.session.ID(), cause))
-	if err := g.session.Abandon(e.ctx); err != nil {
-		e.opt.Log(fmt.Sprintf("session %s stays open in the log: %v", g.session.ID(), err))
 	}
 }
 

@@ -82,6 +82,7 @@ func (e *Engine) Complete(ctx context.Context, req *CompleteRequest) (*index.Ver
 			return nil, err
 		}
 		v, err := e.finishUpload(put, req, u, raw, parts, st, digest)
+		st.release()
 		if !errors.Is(err, errChanged) {
 			return v, err
 		}
@@ -142,12 +143,12 @@ func (p *Part) holds(system map[string]string) bool {
 
 // join stores the lists of the whole.
 func (e *Engine) join(parts []*Part) (*staged, error) {
-	st := &staged{}
+	st := &staged{engine: e}
 	if len(parts) == 1 {
 		copy(st.content[:], parts[0].Content)
 		return st, nil
 	}
-	g, err := e.generation()
+	g, err := e.acquire()
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +161,11 @@ func (e *Engine) join(parts []*Part) (*staged, error) {
 		}
 		return nil
 	})
-	return st, err
+	if err != nil {
+		st.release()
+		return nil, err
+	}
+	return st, nil
 }
 
 // finishUpload proposes the version, and the end of the upload.

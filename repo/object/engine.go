@@ -38,8 +38,9 @@ type Engine struct {
 	wake     chan struct{}
 	finished chan struct{} // closed when commitLoop returns
 
-	genMu sync.Mutex
-	gen   *generation
+	genMu  sync.Mutex
+	gen    *generation    // the present one; guarded by genMu
+	ending sync.WaitGroup // of sessions of former ones
 
 	last          atomic.Int64      // time of the newest decision
 	commits       int               // of commitLoop
@@ -104,6 +105,7 @@ func Open(ctx context.Context, r *repo.Repository, opt Options) (*Engine, error)
 }
 
 // refreshLoop lets readers see what other processes commit. Writers look for themselves.
+// It also ends sessions of servers that have nothing to do.
 func (e *Engine) refreshLoop() {
 	tick := time.NewTicker(e.opt.Refresh)
 	defer tick.Stop()
@@ -114,6 +116,9 @@ func (e *Engine) refreshLoop() {
 			return
 		case <-tick.C:
 		}
+		e.genMu.Lock()
+		e.rotate()
+		e.genMu.Unlock()
 		err := e.r.Refresh(e.ctx)
 		switch {
 		case err == nil:
@@ -149,15 +154,10 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.genMu.Lock()
 	if g := e.gen; g != nil {
 		e.gen = nil
-		g.packer.Close()
-		err = g.in.Close()
-		if err == nil {
-			err = g.session.End(ctx, repo.Ops{})
-		} else {
-			err = errors.Join(err, g.session.Abandon(ctx))
-		}
+		err = g.close(ctx)
 	}
 	e.genMu.Unlock()
+	e.ending.Wait()
 	e.cancel()
 	e.background.Wait()
 	return err

@@ -28,15 +28,24 @@ const slotWait = 20 * time.Second
 type staged struct {
 	content repo.Content
 	small   *repo.Prepared
-	gen     *generation
+	gen     *generation // held until release
+	engine  *Engine
 
 	buf    []byte
 	memory *budget
 	taken  int64
 }
 
-// release gives the memory of the body back.
+// release gives the memory of the body back, and lets go of its generation.
 func (s *staged) release() {
+	s.giveBack()
+	if s.gen != nil {
+		s.engine.release(s.gen)
+		s.gen = nil
+	}
+}
+
+func (s *staged) giveBack() {
 	if s.buf != nil {
 		putBuffer(s.buf)
 		s.buf = nil
@@ -70,7 +79,7 @@ type sized interface{ Len() int64 }
 
 // stage reads body to its end. An error of body is returned as it is.
 func (e *Engine) stage(ctx context.Context, body io.Reader) (*staged, error) {
-	st := &staged{memory: &e.memory}
+	st := &staged{engine: e, memory: &e.memory}
 	whole, err := st.read(body)
 	if err != nil {
 		st.release()
@@ -86,8 +95,9 @@ func (e *Engine) stage(ctx context.Context, body io.Reader) (*staged, error) {
 		return st, nil
 	}
 	err = e.stream(ctx, st, io.MultiReader(bytes.NewReader(st.buf), body))
-	st.release()
+	st.giveBack()
 	if err != nil {
+		st.release()
 		return nil, err
 	}
 	return st, nil
@@ -143,12 +153,12 @@ func (e *Engine) stream(ctx context.Context, st *staged, body io.Reader) error {
 		}
 		return fmt.Errorf("%d large bodies are being stored: %w", cap(e.uploads), ErrBusy)
 	}
-	g, err := e.generation()
+	g, err := e.acquire()
 	if err != nil {
 		return err
 	}
-	st.content, err = g.in.Stream(body, nil, nil)
 	st.gen = g
+	st.content, err = g.in.Stream(body, nil, nil)
 	var source *repo.SourceError
 	if errors.As(err, &source) {
 		return source.Err
