@@ -56,7 +56,7 @@ func openBody(r *http.Request, res *Result, key *chunkKey) error {
 	if !trailer && len(declared) > 0 {
 		return errTrailer()
 	}
-	res.Size = r.ContentLength
+	res.Size = bodyLength(r)
 	switch {
 	case chunked:
 		if res.Size, err = decodedLength(r.Header); err != nil {
@@ -73,6 +73,15 @@ func openBody(r *http.Request, res *Result, key *chunkKey) error {
 		res.Body = &plainReader{r: body}
 	}
 	return nil
+}
+
+// bodyLength returns the length that a request announces, or -1. net/http takes a body of HTTP/1 without
+// a length for an empty one, but whoever forgot the length may have sent more.
+func bodyLength(r *http.Request) int64 {
+	if r.ContentLength == 0 && r.ProtoMajor == 1 && len(r.Header["Content-Length"]) == 0 {
+		return -1
+	}
+	return r.ContentLength
 }
 
 // isChunked tells whether a body is framed although its payload hash does not say so, as
