@@ -26,8 +26,8 @@ const (
 type Bucket struct {
 	Name       string            `cbor:"-"`
 	Owner      string            `cbor:"0,keyasint"` // ID of a user; "" is whoever has the root key
-	Created    time.Time         `cbor:"-"`
-	CreatedNs  int64             `cbor:"1,keyasint"`
+	Created    time.Time         `cbor:"-"`          // UTC; 1970 when nobody noted it
+	CreatedNs  int64             `cbor:"1,keyasint"` // Created in ns since 1970
 	Region     string            `cbor:"2,keyasint,omitempty"`
 	Versioning Versioning        `cbor:"3,keyasint,omitempty"`
 	Lock       bool              `cbor:"4,keyasint,omitempty"` // object lock is on; it stays on
@@ -73,8 +73,8 @@ func (e *Engine) bucketAt(name string) (*Bucket, error) {
 		if err := index.Unmarshal(row, b); err != nil {
 			return nil, fmt.Errorf("settings of bucket %s: %w", name, err)
 		}
-		b.Created = time.Unix(0, b.CreatedNs).UTC()
 	}
+	b.Created = time.Unix(0, b.CreatedNs).UTC()
 	if len(e.buckets) >= maxCached {
 		clear(e.buckets)
 	}
@@ -116,7 +116,8 @@ func (b *Bucket) clone() *Bucket {
 	return &c
 }
 
-// CreateBucket creates a bucket; the engine sets when. *BucketExists if there is one.
+// CreateBucket creates a bucket; the engine sets when, and keeps a copy of b. Names are
+// checked by the face. *BucketExists if there is one.
 func (e *Engine) CreateBucket(ctx context.Context, b *Bucket) error {
 	b = b.clone()
 	return e.propose(&proposal{
@@ -160,7 +161,8 @@ func (e *Engine) Buckets() ([]*Bucket, error) {
 }
 
 // EditBucket changes the settings of a bucket in one commit. change gets a copy, may be
-// called more than once, and its error leaves everything as it was.
+// called more than once, and its error leaves everything as it was. ErrNoBucket; ErrLocked
+// when object lock, or the versioning that it needs, would be turned off.
 func (e *Engine) EditBucket(ctx context.Context, name string, change func(*Bucket) error) error {
 	return e.propose(&proposal{
 		scopes: []scope{bucketScope(name)},
@@ -184,8 +186,9 @@ func (e *Engine) EditBucket(ctx context.Context, name string, change func(*Bucke
 	})
 }
 
-// RemoveBucket removes a bucket without versions, and the uploads to it. check, if not
-// nil, is called inside the commit. ErrNotEmpty, ErrNoBucket.
+// RemoveBucket removes a bucket without versions, delete markers among them, and the
+// uploads to it. check, if not nil, is called inside the commit, may be called more than
+// once, and its error leaves everything as it was. ErrNotEmpty, ErrNoBucket.
 func (e *Engine) RemoveBucket(ctx context.Context, name string, check func(*Bucket) error) error {
 	return e.propose(&proposal{
 		scopes: []scope{bucketScope(name)},
