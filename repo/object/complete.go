@@ -26,7 +26,8 @@ type CompleteRequest struct {
 	Finish func(v *index.Version, parts []*Part) error
 }
 
-// CompletePart names a part. System holds what the part's System has to hold, too.
+// CompletePart names a part of an upload, 1 to 10 000. What is in System has to be in that
+// of the part, too: its ETag, so that a part that was sent again is not taken for another.
 type CompletePart struct {
 	Number int
 	System map[string]string
@@ -58,7 +59,8 @@ var errChanged = errors.New("a part has changed")
 
 // Complete makes a version out of the parts without reading them: it joins their chunk
 // lists. Version.Parts holds their sizes as the client sees them. A second call with the
-// same parts returns the same version for a week. *PartError, ErrNoUpload.
+// same parts returns the same version for a week. *PartError, ErrNoUpload, those of Put, and
+// those of Check and Finish as they are.
 func (e *Engine) Complete(ctx context.Context, req *CompleteRequest) (*index.Version, error) {
 	digest := req.digest()
 	for range maxRejoin {

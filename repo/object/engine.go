@@ -70,8 +70,9 @@ const (
 	readMemory = 32 << 20
 )
 
-// Open begins to serve a repository, whose key slot has to have role full. It begins a
-// session with the first change.
+// Open begins to serve a repository, whose key slot has to have role full: repo.ErrRole. It
+// begins a session with the first change. The engine has to be closed before r is; values
+// of ctx stay in use until then, but its end ends nothing.
 func Open(ctx context.Context, r *repo.Repository, opt Options) (*Engine, error) {
 	if role, name := r.Role(); role != index.Full {
 		return nil, fmt.Errorf("serve objects with key slot %s of role %s: %w", name, role, repo.ErrRole)

@@ -23,7 +23,9 @@ type window struct {
 }
 
 // Copy writes n bytes of a content from offset off on to w, reading ahead while w takes
-// what came before. It returns how many bytes w took.
+// what came before. It returns how many bytes w took. Every byte was checked against the
+// ID of its chunk before; an error after some bytes means that the rest cannot be had:
+// repo.ErrDamaged, io.ErrUnexpectedEOF when the content ends before, or that of w.
 func (e *Engine) Copy(ctx context.Context, w io.Writer, c repo.Content, off, n int64) (int64, error) {
 	src := e.r.OpenContent(ctx, c)
 	if n <= smallBody {

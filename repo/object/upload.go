@@ -71,7 +71,7 @@ func partKey(id []byte, number int) []byte {
 }
 
 // CreateUpload begins an upload. Version carries what PutRequest.Version does, and Bucket
-// and Key; the engine sets ID and Time.
+// and Key; the engine sets ID and Time of u. ErrNoBucket.
 func (e *Engine) CreateUpload(ctx context.Context, u *Upload) error {
 	return e.propose(&proposal{
 		scopes: []scope{bucketScope(u.Version.Bucket).share()},

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/firnstore/firn/index"
 )
@@ -29,17 +28,14 @@ type User struct {
 	Created  int64             `cbor:"8,keyasint,omitempty"` // ns since 1970
 }
 
-// AccessKey is a pair to sign requests with. The secret lies in the sealed part of the
-// log only.
+// AccessKey is a pair to sign requests with. The secret lies as it is in the sealed part
+// of the log, since signatures are made of it, and nowhere else.
 type AccessKey struct {
 	ID       string `cbor:"0,keyasint"`
 	Secret   string `cbor:"1,keyasint"`
 	Disabled bool   `cbor:"2,keyasint,omitempty"`
-	Created  int64  `cbor:"3,keyasint,omitempty"`
+	Created  int64  `cbor:"3,keyasint,omitempty"` // ns since 1970
 }
-
-// CreatedAt is when the user was added.
-func (u *User) CreatedAt() time.Time { return time.Unix(0, u.Created).UTC() }
 
 // clone returns a copy that may be changed.
 func (u *User) clone() *User {
@@ -136,7 +132,8 @@ func (e *Engine) decodeUser(name string, row []byte) (*User, error) {
 	return u, nil
 }
 
-// Users returns all users in the order of their names.
+// Users returns all users, those of Options.Users too, in the order of their names. They
+// are shared and must not be changed.
 func (e *Engine) Users() ([]*User, error) {
 	list := slices.Clone(e.static.list)
 	err := e.r.Index().Rows(tableUser, []byte("n"), nil, func(k, row []byte) error {
@@ -169,13 +166,14 @@ func (e *Engine) UserByKey(accessKey string) (*User, *AccessKey, error) {
 	return nil, nil, fmt.Errorf("access key %s: %w", accessKey, ErrNoUser)
 }
 
-// UserByID returns the user with a canonical ID, or ErrNoUser.
+// UserByID returns the user with a canonical ID, or ErrNoUser. It must not be changed.
 func (e *Engine) UserByID(id string) (*User, error) { return e.userAt("i" + id) }
 
-// UserByName returns the user of a name, or ErrNoUser.
+// UserByName returns the user of a name, or ErrNoUser. It must not be changed.
 func (e *Engine) UserByName(name string) (*User, error) { return e.userAt("n" + name) }
 
-// UserByEmail returns the user with an e-mail address, or ErrNoUser.
+// UserByEmail returns the user with an e-mail address, in whatever case, or ErrNoUser. It
+// must not be changed.
 func (e *Engine) UserByEmail(email string) (*User, error) {
 	return e.userAt("e" + strings.ToLower(email))
 }
@@ -185,7 +183,8 @@ var ErrUserExists = errors.New("another user has it")
 
 // EditUser changes a user, or adds one where there is none of that name: then change gets
 // one with nothing but a name, an ID and the time of creation. Only users of the
-// repository can be changed. ErrUserExists.
+// repository can be changed. change may be called more than once, and its error leaves
+// everything as it was. ErrUserExists.
 func (e *Engine) EditUser(ctx context.Context, name string, change func(*User) error) error {
 	return e.propose(&proposal{
 		scopes: []scope{{name: "users"}},

@@ -32,7 +32,8 @@ func (r Ref) match() func(*index.Version) bool {
 }
 
 // Version returns a version, which may be a delete marker or a snapshot, and whether it is
-// the newest of its key. ErrNoBucket, ErrNoKey (a key without any version), ErrNoVersion.
+// the newest of its key. The version is the caller's. ErrNoBucket, ErrNoKey (a key without
+// any version), ErrNoVersion.
 func (e *Engine) Version(bucket, key string, ref Ref) (v *index.Version, latest bool, err error) {
 	v, latest, err = e.r.Index().VersionOf(bucket, []byte(key), ref.match())
 	switch {
@@ -46,7 +47,8 @@ func (e *Engine) Version(bucket, key string, ref Ref) (v *index.Version, latest 
 	return v, latest, nil
 }
 
-// List returns a page of the keys or versions of a bucket. ErrNoBucket.
+// List returns a page of the keys or versions of a bucket, in the order of the bytes of
+// keys. It costs what is on the page. ErrNoBucket.
 func (e *Engine) List(bucket string, q index.ListQuery) (*index.Listing, error) {
 	l, err := e.r.Index().List(bucket, q)
 	if err != nil {
@@ -65,7 +67,8 @@ type PutRequest struct {
 
 	// Check, if not nil, is called inside the commit with the newest version, nil when
 	// there is none or it is a delete marker; and before the body is read, to refuse what
-	// is in vain. Its error refuses the put.
+	// is in vain. It may be called more often, and must not change what it gets. Its error
+	// refuses the put.
 	Check func(b *Bucket, current *index.Version) error
 
 	// Source, when not nil, is a version whose content the new one shares; it has to exist
@@ -79,10 +82,14 @@ type Source struct {
 	ID          index.VersionID
 }
 
-// Put stores body to its end as the newest version of a key. finish, if not nil, is
-// called after body returned io.EOF and before the commit, with the version to be stored,
-// to set what follows from the bytes. An error of body or finish is returned as it is, and
-// nothing is stored then.
+// Put stores body to its end as the newest version of a key, and returns that version, which
+// is the caller's. finish, if not nil, is called after body returned io.EOF and before the
+// commit, with the version to be stored, to set what follows from the bytes. An error of
+// body, finish or req.Check is returned as it is, and nothing is stored then.
+//
+// ErrNoBucket; ErrSnapshot; ErrLocked when it would replace a null version under a lock;
+// ErrBusy when too many large bodies are being stored. The end of ctx does not stop a
+// commit that waits: what is returned is what became of it.
 func (e *Engine) Put(ctx context.Context, req *PutRequest, body io.Reader, finish func(*index.Version) error) (*index.Version, error) {
 	if err := e.mayPut(req); err != nil {
 		return nil, err
@@ -101,7 +108,8 @@ func (e *Engine) Put(ctx context.Context, req *PutRequest, body io.Reader, finis
 	return e.putVersion(req, &v, st)
 }
 
-// Link makes a version out of the content of another one, req.Source, without reading it.
+// Link is Put with the content of another version, req.Source, which is not read but
+// shared. ErrNoVersion when that is not there, or is gone before the commit.
 func (e *Engine) Link(ctx context.Context, req *PutRequest) (*index.Version, error) {
 	if err := e.mayPut(req); err != nil {
 		return nil, err
@@ -253,7 +261,7 @@ type EditRequest struct {
 }
 
 // Edit changes a version in place: it keeps ID, time and content. ErrLocked when a
-// retention would become weaker; ErrNoKey, ErrNoVersion.
+// retention would become weaker; ErrNoBucket, ErrNoKey, ErrNoVersion.
 func (e *Engine) Edit(ctx context.Context, req *EditRequest) (*index.Version, error) {
 	var edited *index.Version
 	err := e.propose(&proposal{
@@ -317,9 +325,10 @@ type DeleteResult struct {
 	Err     error          // ErrLocked, or that of Check
 }
 
-// Delete carries out requests in one commit. The error is of the whole; those of single
-// requests lie in the results. Of several requests for one key, each sees what those
-// before it do.
+// Delete carries out requests in one commit and returns a result for each, in their order.
+// The error is of the whole, ErrNoBucket for one; those of single requests lie in the
+// results. Of several requests for one key, each sees what those before it do: the further
+// ones go into commits of their own.
 func (e *Engine) Delete(ctx context.Context, bucket string, reqs []DeleteRequest) ([]DeleteResult, error) {
 	results := make([]DeleteResult, len(reqs))
 	for _, round := range rounds(reqs) {

@@ -16,7 +16,7 @@ import (
 	"github.com/firnstore/firn/repo/s3/auth"
 )
 
-// Options of New.
+// Options of New. The zero value is a server that knows buckets in paths only.
 type Options struct {
 	Region  string   // of the server: told to clients; any region is accepted in signatures. "firn-1" when empty
 	Domains []string // hosts whose first label below is a bucket: virtual-host style
@@ -27,7 +27,8 @@ type Options struct {
 	Record func(*Record)
 }
 
-// Record is what happened to one request.
+// Record is what happened to one request. It is the receiver's. Fields that do not apply
+// are zero.
 type Record struct {
 	Time      time.Time // of arrival
 	Duration  time.Duration

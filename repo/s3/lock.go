@@ -14,7 +14,7 @@ var lockConfigOps = []operation{
 }
 
 // The modes of retention, at the numbers that index.Lock has.
-var lockModes = []string{1: "GOVERNANCE", 2: "COMPLIANCE"}
+var lockModes = []string{object.Governance: "GOVERNANCE", object.Compliance: "COMPLIANCE"}
 
 // lockConfig is the object lock configuration of a bucket.
 type lockConfig struct {

@@ -187,8 +187,7 @@ func (q *request) checkLogGrantees(l *loggingEnabled) error {
 			kind = "CanonicalUser"
 		case "Group":
 			switch g.URI {
-			case "http://acs.amazonaws.com/groups/global/AllUsers", "http://acs.amazonaws.com/groups/global/AuthenticatedUsers",
-				"http://acs.amazonaws.com/groups/s3/LogDelivery":
+			case access.AllUsers, access.AuthenticatedUsers, access.LogDelivery:
 			default:
 				return badArgument("Invalid group uri", "Group/URI", g.URI)
 			}

@@ -24,7 +24,8 @@ const (
 	Full     Permission = "FULL_CONTROL"
 )
 
-// Ownership is the object ownership of a bucket.
+// Ownership is the object ownership of a bucket: who owns what others put there, and
+// whether ACLs count. "" is taken for ObjectWriter.
 type Ownership string
 
 // The values; the first disables ACLs and is that of new buckets.
@@ -34,18 +35,18 @@ const (
 	ObjectWriter   Ownership = "ObjectWriter"
 )
 
-// Block is the public access block of a bucket.
+// Block is the public access block of a bucket; the zero value blocks nothing.
 type Block struct {
 	BlockPublicACLs, IgnorePublicACLs, BlockPublicPolicy, RestrictPublicBuckets bool
 }
 
-// Principal is who asks.
+// Principal is who asks. It is not changed by this package, and may be shared.
 type Principal struct {
 	ID       string // canonical; "" is anonymous
 	Name     string
-	Service  string // such as logging.s3.amazonaws.com, when the server itself asks; ID is "" then
-	Root     bool   // the operator of the server
-	Policies []*Policy
+	Service  string    // such as logging.s3.amazonaws.com, when the server itself asks; ID is "" then
+	Root     bool      // the operator of the server
+	Policies []*Policy // of the user; none allows everything with what it owns
 }
 
 // Anonymous returns who asks without a signature.
@@ -54,7 +55,8 @@ func Anonymous() *Principal { return &Principal{} }
 // AnonymousID is the canonical ID that owns what anonymous requests create, as on AWS.
 const AnonymousID = "65a011a29cdf8ec533ec3d1ccaae921c"
 
-// Query is what is to be decided.
+// Query is what is to be decided: who wants to do what with what, and every setting that
+// has a say in it.
 type Query struct {
 	Who    *Principal
 	Action string // s3:GetObject
@@ -158,7 +160,7 @@ func (q *Query) granted() bool {
 	if acl == nil {
 		return false // private: the owner was asked before
 	}
-	for _, g := range acl.Grants {
+	for _, g := range acl.grants {
 		if (g.Permission == q.Permission || g.Permission == Full) && g.to(q.Who, q.Block.IgnorePublicACLs) {
 			return true
 		}
@@ -166,7 +168,7 @@ func (q *Query) granted() bool {
 	return false
 }
 
-// Error is a policy, an ACL or a header that is refused, as S3 names it.
+// Error is a policy, an ACL or a header that is refused, with code and text of S3.
 type Error struct {
 	Code    string
 	Message string      // "" is the usual text of the code

@@ -13,7 +13,7 @@ const (
 
 func canned(t *testing.T, name, owner string) *ACL {
 	t.Helper()
-	a, ok := CannedACL(name, owner, "owner")
+	a, ok := cannedACL(name, owner, "owner")
 	if !ok {
 		t.Fatalf("no canned ACL %s", name)
 	}

@@ -6,23 +6,25 @@ import (
 	"strings"
 )
 
-// Groups that grants name, and a principal whom the canned ACL aws-exec-read names.
+// Groups that ACLs name: everybody, every user, and the server when it delivers logs.
 const (
 	AllUsers           = "http://acs.amazonaws.com/groups/global/AllUsers"
 	AuthenticatedUsers = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
 	LogDelivery        = "http://acs.amazonaws.com/groups/s3/LogDelivery"
-
-	execReader = "6aa5a366c34c1cbe25dc49211496e913e0351eb0e8c37aa3477e40942ec6b97c"
 )
 
+// execReader is the canonical ID to which the canned ACL aws-exec-read grants.
+const execReader = "6aa5a366c34c1cbe25dc49211496e913e0351eb0e8c37aa3477e40942ec6b97c"
+
 // ACL is an access control list. nil is the private one, which grants everything to the
-// owner and nothing to others. It is not changed once it is made.
+// owner and nothing to others. It is not changed once it is made, so it is safe for
+// concurrent use.
 type ACL struct {
-	Grants []Grant // those to groups first
+	grants []grant // those to groups first
 }
 
-// Grant gives a permission.
-type Grant struct {
+// grant gives a permission.
+type grant struct {
 	Grantee    string // the canonical ID of a user or the URI of a group
 	Permission Permission
 }
@@ -31,15 +33,15 @@ type Grant struct {
 const maxGrants = 100
 
 // group reports whether a group is meant.
-func (g Grant) group() bool {
+func (g grant) group() bool {
 	return g.Grantee == AllUsers || g.Grantee == AuthenticatedUsers || g.Grantee == LogDelivery
 }
 
 // public reports whether people whom the granter does not know are meant.
-func (g Grant) public() bool { return g.Grantee == AllUsers || g.Grantee == AuthenticatedUsers }
+func (g grant) public() bool { return g.Grantee == AllUsers || g.Grantee == AuthenticatedUsers }
 
 // to reports whether the grant is to who asks.
-func (g Grant) to(who *Principal, ignorePublic bool) bool {
+func (g grant) to(who *Principal, ignorePublic bool) bool {
 	switch g.Grantee {
 	case AllUsers:
 		return !ignorePublic
@@ -52,12 +54,12 @@ func (g Grant) to(who *Principal, ignorePublic bool) bool {
 }
 
 // newACL makes the ACL of what owner owns.
-func newACL(owner string, grants []Grant) *ACL {
+func newACL(owner string, grants []grant) *ACL {
 	a := &ACL{}
 	for _, groups := range []bool{true, false} {
 		for _, g := range grants {
-			if g.group() == groups && !slices.Contains(a.Grants, g) {
-				a.Grants = append(a.Grants, g)
+			if g.group() == groups && !slices.Contains(a.grants, g) {
+				a.grants = append(a.grants, g)
 			}
 		}
 	}
@@ -70,35 +72,35 @@ func newACL(owner string, grants []Grant) *ACL {
 // Only reports whether the ACL grants full control to one user and nothing else; nil does
 // so to the owner.
 func (a *ACL) Only(id string) bool {
-	return a == nil || len(a.Grants) == 1 && a.Grants[0] == Grant{id, Full}
+	return a == nil || len(a.grants) == 1 && a.grants[0] == grant{id, Full}
 }
 
 // Public reports whether the ACL grants anything to everybody or to every user.
-func (a *ACL) Public() bool { return a != nil && slices.ContainsFunc(a.Grants, Grant.public) }
+func (a *ACL) Public() bool { return a != nil && slices.ContainsFunc(a.grants, grant.public) }
 
-// CannedACL returns the ACL that a canned name means for something of owner in a bucket of
+// cannedACL returns the ACL that a canned name means for something of owner in a bucket of
 // bucketOwner.
-func CannedACL(name, owner, bucketOwner string) (a *ACL, ok bool) {
-	grants := []Grant{{owner, Full}}
+func cannedACL(name, owner, bucketOwner string) (a *ACL, ok bool) {
+	grants := []grant{{owner, Full}}
 	switch name {
 	case "private":
 	case "public-read":
-		grants = append(grants, Grant{AllUsers, Read})
+		grants = append(grants, grant{AllUsers, Read})
 	case "public-read-write":
-		grants = append(grants, Grant{AllUsers, Read}, Grant{AllUsers, Write})
+		grants = append(grants, grant{AllUsers, Read}, grant{AllUsers, Write})
 	case "authenticated-read":
-		grants = append(grants, Grant{AuthenticatedUsers, Read})
+		grants = append(grants, grant{AuthenticatedUsers, Read})
 	case "aws-exec-read":
-		grants = append(grants, Grant{execReader, Read})
+		grants = append(grants, grant{execReader, Read})
 	case "log-delivery-write":
-		grants = append(grants, Grant{LogDelivery, Write}, Grant{LogDelivery, ReadACP})
+		grants = append(grants, grant{LogDelivery, Write}, grant{LogDelivery, ReadACP})
 	case "bucket-owner-read":
 		if bucketOwner != owner {
-			grants = append(grants, Grant{bucketOwner, Read})
+			grants = append(grants, grant{bucketOwner, Read})
 		}
 	case "bucket-owner-full-control":
 		if bucketOwner != owner {
-			grants = append(grants, Grant{bucketOwner, Full})
+			grants = append(grants, grant{bucketOwner, Full})
 		}
 	default:
 		return nil, false
@@ -119,11 +121,11 @@ func (a *ACL) String() string {
 	if a == nil {
 		return ""
 	}
-	if len(a.Grants) == 0 {
+	if len(a.grants) == 0 {
 		return "-"
 	}
 	var words []string
-	for _, g := range a.Grants {
+	for _, g := range a.grants {
 		grantee, ok := groups[g.Grantee]
 		if !ok {
 			grantee = url.QueryEscape(g.Grantee)
@@ -133,7 +135,8 @@ func (a *ACL) String() string {
 	return strings.Join(words, " ")
 }
 
-// ParseACL reads the form of String.
+// ParseACL reads the form of String. What is not of that form is an *Error of code
+// InternalError, since no client wrote it.
 func ParseACL(stored string) (*ACL, error) {
 	if stored == "" {
 		return nil, nil
@@ -147,12 +150,12 @@ func ParseACL(stored string) (*ACL, error) {
 		if !ok {
 			return nil, &Error{Code: "InternalError", Message: "stored ACL " + stored + " is not one"}
 		}
-		a.Grants = append(a.Grants, g)
+		a.grants = append(a.grants, g)
 	}
 	return a, nil
 }
 
-func parseWord(w string) (Grant, bool) {
+func parseWord(w string) (grant, bool) {
 	for p, letter := range letters {
 		rest, ok := strings.CutPrefix(w, letter)
 		if !ok || rest == "" {
@@ -160,11 +163,11 @@ func parseWord(w string) (Grant, bool) {
 		}
 		for uri, short := range groups {
 			if rest == short {
-				return Grant{uri, p}, true
+				return grant{uri, p}, true
 			}
 		}
 		id, err := url.QueryUnescape(rest)
-		return Grant{id, p}, err == nil && rest[0] != '@'
+		return grant{id, p}, err == nil && rest[0] != '@'
 	}
-	return Grant{}, false
+	return grant{}, false
 }

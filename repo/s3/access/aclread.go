@@ -41,7 +41,7 @@ func HasACL(header map[string][]string) bool {
 // *Error.
 func HeaderACL(header map[string][]string, owner, bucketOwner string, users Users) (*ACL, error) {
 	canned := header["X-Amz-Acl"]
-	var grants []Grant
+	var grants []grant
 	for _, h := range grantHeaders {
 		values := header[h.name]
 		if len(values) == 0 {
@@ -55,12 +55,12 @@ func HeaderACL(header map[string][]string, owner, bucketOwner string, users User
 			return nil, err
 		}
 		for _, id := range ids {
-			grants = append(grants, Grant{id, h.permission})
+			grants = append(grants, grant{id, h.permission})
 		}
 	}
 	switch {
 	case len(canned) > 0:
-		a, ok := CannedACL(canned[0], owner, bucketOwner)
+		a, ok := cannedACL(canned[0], owner, bucketOwner)
 		if !ok || len(canned) > 1 {
 			return nil, invalidArgument("", "x-amz-acl", strings.Join(canned, ","))
 		}
@@ -119,7 +119,7 @@ func parseGrantees(value, header, owner string, users Users) (ids []string, err 
 func resolve(kind, text, owner string, users Users) (string, error) {
 	switch kind {
 	case "uri":
-		if !(Grant{Grantee: text}).group() {
+		if !(grant{Grantee: text}).group() {
 			return "", invalidArgument("Invalid group uri", "uri", text)
 		}
 		return text, nil
@@ -171,7 +171,7 @@ func ReadACL(data []byte, owner string, users Users) (*ACL, error) {
 	if doc.Owner.ID != owner {
 		return nil, &Error{Code: "AccessDenied"}
 	}
-	var grants []Grant
+	var grants []grant
 	for _, g := range doc.List.Grants {
 		if _, ok := letters[g.Permission]; !ok || g.Grantee == nil {
 			return nil, bad
@@ -196,7 +196,7 @@ func ReadACL(data []byte, owner string, users Users) (*ACL, error) {
 		if err != nil {
 			return nil, err
 		}
-		grants = append(grants, Grant{id, g.Permission})
+		grants = append(grants, grant{id, g.Permission})
 	}
 	return newACL(owner, grants), nil
 }
@@ -229,10 +229,10 @@ type grantAnswer struct {
 // display returns the display name of a user, "" if it has none.
 func (a *ACL) Document(owner string, display func(id string) string) any {
 	if a == nil {
-		a = &ACL{Grants: []Grant{{owner, Full}}}
+		a = &ACL{grants: []grant{{owner, Full}}}
 	}
 	out := &aclAnswer{Owner: aclUser{owner, display(owner)}}
-	for _, g := range a.Grants {
+	for _, g := range a.grants {
 		var x grantAnswer
 		x.Grantee.Xsi = "http://www.w3.org/2001/XMLSchema-instance"
 		x.Permission = g.Permission

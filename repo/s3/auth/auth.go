@@ -1,8 +1,8 @@
 // Package auth verifies who signed a request and that its body is the one that was signed.
 //
 // It knows Signature Version 4 in the Authorization header, in the query and in the policy
-// of a form, and Signature Version 2 in the last two. What the caller may do is decided
-// elsewhere.
+// of a form, and Signature Version 2 in the last two, as the Amazon S3 API reference gives
+// them in "Authenticating Requests". What the caller may do is decided elsewhere.
 //
 // Invariants:
 //
@@ -20,9 +20,10 @@ import (
 	"time"
 )
 
-// Options of New.
+// Options of New. Secret and Now are needed.
 type Options struct {
 	// Secret returns the secret of an access key. Its error is returned by Verify as it is.
+	// It may be called by several goroutines at a time.
 	Secret func(accessKey string) (string, error)
 	Now    func() time.Time
 	NoV2   bool // refuse Signature Version 2 everywhere
@@ -61,15 +62,18 @@ type Result struct {
 	SHA256    string    // x-amz-content-sha256 as sent
 
 	// Body is the payload without the framing of aws-chunked. Instead of io.EOF it returns
-	// an *Error when digest, chunk signature, length or trailer are not what was signed.
+	// an *Error when digest, chunk signature, length or trailer are not what was signed. So
+	// what it gives is not to be believed before io.EOF. It reads the body of the request,
+	// which the caller closes as ever.
 	Body io.Reader
 	Size int64 // of the payload; -1 when it is not known
 
-	// Trailer has, after Body returned io.EOF, the trailing headers that were announced and verified, such as x-amz-checksum-crc32.
+	// Trailer has, after Body returned io.EOF, the trailing headers that were announced and
+	// verified, such as x-amz-checksum-crc32.
 	Trailer http.Header
 }
 
-// Error is a failure as S3 names it.
+// Error is a signature, or a body, that is refused, with code and text of S3.
 type Error struct {
 	Code    string
 	Message string      // "" is the usual text of the code
@@ -87,7 +91,8 @@ func fail(code, message string, elements ...string) *Error {
 	return e
 }
 
-// Verify verifies the signature of a request before any of its body is read.
+// Verify verifies the signature of a request before any of its body is read. Its errors are
+// *Error, or that of Options.Secret.
 func (v *Verifier) Verify(r *http.Request) (*Result, error) {
 	params, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
