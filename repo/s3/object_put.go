@@ -222,12 +222,24 @@ func (s *bodySums) noteSystem(system map[string]string) {
 	}
 }
 
+// bodySize is the length that a body has to tell beforehand. S3 takes a chunked one only when a length comes with it.
+func (q *request) bodySize() (int64, error) {
+	switch {
+	case q.auth.Size >= 0:
+		return q.auth.Size, nil
+	case len(q.r.TransferEncoding) > 0:
+		return 0, errorf("NotImplemented", "").with("Header", "Transfer-Encoding")
+	}
+	return 0, errorf("MissingContentLength", "")
+}
+
 // putObject stores an object.
 func (q *request) putObject() error {
-	if q.auth.Size < 0 {
-		return errorf("MissingContentLength", "")
+	size, err := q.bodySize()
+	if err != nil {
+		return err
 	}
-	p, err := q.newPut(q.r.Header, q.auth.Size)
+	p, err := q.newPut(q.r.Header, size)
 	if err != nil {
 		return err
 	}

@@ -41,9 +41,9 @@ func (q *request) uploadPart() error {
 	if err != nil {
 		return err
 	}
-	size := q.auth.Size
-	if size < 0 {
-		return errorf("MissingContentLength", "")
+	size, err := q.bodySize()
+	if err != nil {
+		return err
 	}
 	if size > maxPut {
 		return tooLarge(size)
