@@ -28,10 +28,19 @@ const writebackSize = 2 << 20
 
 // Create implements Store. It makes the folders of the name.
 func (d *Dir) Create(ctx context.Context, name string) (Writer, error) {
+	return d.begin(ctx, name, false)
+}
+
+// Replace implements Replacer, by renaming a synced temporary.
+func (d *Dir) Replace(ctx context.Context, name string) (Writer, error) {
+	return d.begin(ctx, name, true)
+}
+
+func (d *Dir) begin(ctx context.Context, name string, replace bool) (Writer, error) {
 	if err := d.check(ctx, "create", name); err != nil {
 		return nil, err
 	}
-	w := &dirWriter{ctx: ctx, d: d, name: name}
+	w := &dirWriter{ctx: ctx, d: d, name: name, replace: replace}
 	if err := w.open(); err != nil {
 		return nil, errors.Join(d.fail("create", name, err), w.end())
 	}
@@ -51,6 +60,8 @@ type dirWriter struct {
 	begun  int64  // bytes whose writing out was started
 	ended  bool
 	err    error // first error, or errEnded
+
+	replace bool // whatever has the name
 }
 
 func (w *dirWriter) open() (err error) {
@@ -60,7 +71,7 @@ func (w *dirWriter) open() (err error) {
 	if w.folder, err = w.d.openFolder(path.Dir(w.name)); err != nil {
 		return err
 	}
-	if w.method == anonymous {
+	if w.method == anonymous && !w.replace {
 		w.file, err = openAnonymous(w.folder, w.path())
 	} else {
 		w.file, w.temp, err = w.d.createTemp()
@@ -160,6 +171,9 @@ func (w *dirWriter) publish() error {
 
 // giveName makes the file visible, or returns an error that is fs.ErrExist.
 func (w *dirWriter) giveName() error {
+	if w.replace {
+		return w.takeName()
+	}
 	base := path.Base(w.name)
 	var err error
 	switch w.method {
@@ -187,6 +201,17 @@ func (w *dirWriter) giveName() error {
 	if own, statErr := w.file.Stat(); statErr == nil && os.SameFile(own, info) {
 		return nil
 	}
+	return err
+}
+
+// takeName makes the file visible in the place of whatever file has its name.
+func (w *dirWriter) takeName() error {
+	if info, err := w.d.root.Lstat(filepath.FromSlash(w.name)); err == nil && info.IsDir() {
+		return fmt.Errorf("%w: is a folder", ErrName)
+	}
+	w.d.handles.drop(w.name) // some systems do not replace an open file
+	err := w.d.root.Rename(filepath.FromSlash(w.temp), filepath.FromSlash(w.name))
+	w.d.handles.drop(w.name) // a reader may have opened it again
 	return err
 }
 

@@ -5,7 +5,7 @@
 //
 // A file begins with Create, receives its bytes by Write and appears with
 // Commit, all at once or not at all. Afterwards it can be read, listed and
-// deleted, but never changed.
+// deleted, but never changed; only [Replace] brings back one that was damaged.
 //
 // # Invariants
 //

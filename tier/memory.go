@@ -44,6 +44,14 @@ func (m *Memory) Create(ctx context.Context, name string) (Writer, error) {
 	return &memoryWriter{ctx: ctx, m: m, name: name}, nil
 }
 
+// Replace implements Replacer.
+func (m *Memory) Replace(ctx context.Context, name string) (Writer, error) {
+	if err := m.check(ctx, "replace", name); err != nil {
+		return nil, err
+	}
+	return &memoryWriter{ctx: ctx, m: m, name: name, replace: true}, nil
+}
+
 // ReadAt implements Store.
 func (m *Memory) ReadAt(ctx context.Context, name string, p []byte, off int64) (int, error) {
 	f, err := m.find(ctx, "read", name)
@@ -194,6 +202,8 @@ type memoryWriter struct {
 	data  []byte
 	ended bool
 	err   error // first error, or errEnded
+
+	replace bool // whatever has the name
 }
 
 func (w *memoryWriter) Write(p []byte) (int, error) {
@@ -210,7 +220,7 @@ func (w *memoryWriter) Write(p []byte) (int, error) {
 func (w *memoryWriter) Commit() error {
 	err := w.err
 	if !w.ended && err == nil {
-		err = w.m.publish(w.ctx, w.name, w.data)
+		err = w.m.publish(w.ctx, w.name, w.data, w.replace)
 	}
 	w.end(err)
 	return err
@@ -230,7 +240,7 @@ func (w *memoryWriter) end(err error) {
 }
 
 // publish adds a file. It owns data from now on.
-func (m *Memory) publish(ctx context.Context, name string, data []byte) error {
+func (m *Memory) publish(ctx context.Context, name string, data []byte, replace bool) error {
 	now := time.Now
 	if m.Now != nil {
 		now = m.Now
@@ -241,6 +251,10 @@ func (m *Memory) publish(ctx context.Context, name string, data []byte) error {
 		return err
 	}
 	i, found := slices.BinarySearch(m.names, name)
+	if found && replace {
+		m.files[name] = memoryFile{data: data, modTime: now()}
+		return nil
+	}
 	if found {
 		return fmt.Errorf("commit %s in %s: %w", name, m, ErrExist)
 	}

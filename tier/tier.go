@@ -55,6 +55,26 @@ type Store interface {
 	String() string
 }
 
+// A Replacer is a store that can put a whole file in the place of another in one step.
+// Only healing does that: the bytes that come back are those that the file was written
+// with, so that for everybody else a file still never changes.
+type Replacer interface {
+	// Replace begins a file like Create, but its Commit succeeds also when the name is
+	// taken: then a reader finds either the old file or the new one, whole, also after a
+	// power loss. With an error of the medium it may be either.
+	Replace(ctx context.Context, name string) (Writer, error)
+}
+
+// Replace begins a file that takes the place of another, if the store can do that; else
+// it returns an error that is errors.ErrUnsupported.
+func Replace(ctx context.Context, s Store, name string) (Writer, error) {
+	if r, ok := s.(Replacer); ok {
+		return r.Replace(ctx, name)
+	}
+	return nil, fmt.Errorf("replace %s in %s: %w: this kind of store cannot put one file in the place of another",
+		name, s, errors.ErrUnsupported)
+}
+
 // A Writer receives the bytes of one file. It is for one goroutine at a time
 // and must be ended by Commit or Abort. It does not keep the slices given to
 // Write. After its first error it only returns that error.

@@ -53,8 +53,16 @@ func (c *Counting) count(op Op, n int) {
 
 // Create implements tier.Store.
 func (c *Counting) Create(ctx context.Context, name string) (tier.Writer, error) {
+	return c.begin(c.Store.Create(ctx, name))
+}
+
+// Replace implements tier.Replacer, if the store does.
+func (c *Counting) Replace(ctx context.Context, name string) (tier.Writer, error) {
+	return c.begin(tier.Replace(ctx, c.Store, name))
+}
+
+func (c *Counting) begin(w tier.Writer, err error) (tier.Writer, error) {
 	c.count(OpCreate, 0)
-	w, err := c.Store.Create(ctx, name)
 	if err != nil {
 		return nil, err
 	}

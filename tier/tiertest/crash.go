@@ -55,9 +55,18 @@ func (c *Crash) do(op Op, name string, life int, call func() error) error {
 }
 
 // Create implements tier.Store.
-func (c *Crash) Create(ctx context.Context, name string) (w tier.Writer, err error) {
+func (c *Crash) Create(ctx context.Context, name string) (tier.Writer, error) {
+	return c.begin(ctx, name, c.disk.Create)
+}
+
+// Replace implements tier.Replacer.
+func (c *Crash) Replace(ctx context.Context, name string) (tier.Writer, error) {
+	return c.begin(ctx, name, c.disk.Replace)
+}
+
+func (c *Crash) begin(ctx context.Context, name string, create func(context.Context, string) (tier.Writer, error)) (w tier.Writer, err error) {
 	err = c.do(OpCreate, name, -1, func() error {
-		inner, err := c.disk.Create(ctx, name)
+		inner, err := create(ctx, name)
 		w = &crashWriter{c: c, inner: inner, name: name, life: c.lives}
 		return err
 	})

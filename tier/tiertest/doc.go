@@ -27,7 +27,7 @@ type Op string
 
 // The calls. Close is passed through unseen by all wrappers.
 const (
-	OpCreate Op = "create"
+	OpCreate Op = "create" // Replace, too
 	OpWrite  Op = "write"
 	OpCommit Op = "commit"
 	OpAbort  Op = "abort"
@@ -45,4 +45,8 @@ var (
 	_ tier.Store = (*Faulty)(nil)
 	_ tier.Store = (*Counting)(nil)
 	_ tier.Store = (*Crash)(nil)
+
+	_ tier.Replacer = (*Faulty)(nil)
+	_ tier.Replacer = (*Counting)(nil)
+	_ tier.Replacer = (*Crash)(nil)
 )

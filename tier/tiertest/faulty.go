@@ -64,9 +64,18 @@ func (f *Faulty) do(op Op, name string, call func() error) error {
 
 // Create implements tier.Store.
 func (f *Faulty) Create(ctx context.Context, name string) (tier.Writer, error) {
+	return f.begin(name, func() (tier.Writer, error) { return f.Store.Create(ctx, name) })
+}
+
+// Replace implements tier.Replacer, if the store does.
+func (f *Faulty) Replace(ctx context.Context, name string) (tier.Writer, error) {
+	return f.begin(name, func() (tier.Writer, error) { return tier.Replace(ctx, f.Store, name) })
+}
+
+func (f *Faulty) begin(name string, create func() (tier.Writer, error)) (tier.Writer, error) {
 	var inner tier.Writer
 	err := f.do(OpCreate, name, func() (err error) {
-		inner, err = f.Store.Create(ctx, name)
+		inner, err = create()
 		return err
 	})
 	if err != nil {

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) tier.Store) {
 		{"List while creating/5", testListCreating},
 		{"yield uses the store/5", testListNested},
 		{"Delete frees the name/3", testDelete},
+		{"Replace/2", testReplace},
 		{"bad names/6", testNames},
 		{"context/7", testContext},
 		{"use after Close/7", testClosed},

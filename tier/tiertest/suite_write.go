@@ -237,3 +237,49 @@ func readPart(ctx context.Context, s tier.Store, name string, data []byte, off i
 	}
 	return nil
 }
+
+// testReplace is for stores that can put one file in the place of another.
+func testReplace(t *testing.T, s tier.Store) {
+	replace := func(name string) tier.Writer {
+		w, err := tier.Replace(t.Context(), s, name)
+		if errors.Is(err, errors.ErrUnsupported) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatalf("Replace(%q): %v", name, err)
+		}
+		return w
+	}
+	put(t, s, "folder/file", []byte("damaged"))
+	wantFile(t, s, "folder/file", []byte("damaged")) // and it is open for reading now
+	w := replace("folder/file")
+	write(t, w, []byte("as it was"))
+	wantFile(t, s, "folder/file", []byte("damaged"))
+	if err := w.Commit(); err != nil {
+		t.Fatalf("Commit: %v", err)
+	}
+	wantFile(t, s, "folder/file", []byte("as it was"))
+	if err := w.Abort(); err != nil {
+		t.Errorf("Abort after Commit: %v", err)
+	}
+	if names := list(t, s, "", ""); len(names) != 1 {
+		t.Errorf("List = %q, want one file", names)
+	}
+
+	w = replace("folder/file")
+	write(t, w, []byte("never seen"))
+	if err := w.Abort(); err != nil {
+		t.Errorf("Abort: %v", err)
+	}
+	wantFile(t, s, "folder/file", []byte("as it was"))
+
+	w = replace("new/file")
+	write(t, w, []byte("was missing"))
+	if err := w.Commit(); err != nil {
+		t.Fatalf("Commit under a free name: %v", err)
+	}
+	wantFile(t, s, "new/file", []byte("was missing"))
+	if err := tier.Put(t.Context(), s, "new/file", nil); !errors.Is(err, tier.ErrExist) {
+		t.Errorf("Put under the name of a replaced file: %v", err)
+	}
+}
