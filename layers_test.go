@@ -20,10 +20,11 @@ const module = "github.com/firnstore/firn/"
 var layers = map[string][]string{
 	"chunk":          {},
 	"tier":           {},
+	"tier/parity":    {},
 	"tier/tiertest":  {"tier"},
 	"pack":           {"chunk"},
 	"index":          {"chunk", "pack", "tier"},
-	"repo":           {"chunk", "pack", "tier", "index"},
+	"repo":           {"chunk", "pack", "tier", "tier/parity", "index"},
 	"repo/object":    {"chunk", "pack", "tier", "index", "repo"},
 	"repo/s3":        {"index", "repo", "repo/object", "repo/s3/auth", "repo/s3/access"},
 	"repo/s3/auth":   {},

@@ -1,0 +1,224 @@
+package parity
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/zeebo/blake3"
+)
+
+// State of a file that was looked at by Heal.
+type State int
+
+const (
+	Whole State = iota // by its checks; its digest was not looked at
+	Healed
+	Lost
+)
+
+// Healing is what a set could make of damaged files.
+type Healing struct {
+	s      *Set
+	data   []io.ReaderAt
+	bad    map[int64]bool   // data blocks that are damaged
+	healed map[int64][]byte // those of them that were computed
+}
+
+// Heal reads what is left of the files, in the order of Files, and computes what is
+// damaged. nil stands for a file that is missing, and bytes that cannot be read count as
+// damaged. Memory is that of the damage, at most of the parity. The error says why it could
+// not go on; too much damage is told by the states.
+func (s *Set) Heal(data []io.ReaderAt) (*Healing, error) {
+	if len(data) != len(s.files) {
+		panic("parity: Heal with another number of files")
+	}
+	h := &Healing{s: s, data: data, bad: map[int64]bool{}, healed: map[int64][]byte{}}
+	h.scan()
+	if len(h.bad) == 0 {
+		return h, nil
+	}
+	rs, err := s.g.coder()
+	if err != nil {
+		return nil, err
+	}
+	columns := map[int64]int{} // damaged data blocks of a stripe
+	for b := range h.bad {
+		columns[b%s.g.width]++
+	}
+	st := &stripe{h: h, rs: rs, shards: make([][]byte, s.g.data+s.g.parity)}
+	for c := range s.g.width {
+		if n := columns[c]; n > 0 && n <= s.g.parity {
+			st.heal(c)
+		}
+	}
+	return h, nil
+}
+
+// scan finds the damaged data blocks. It reads shard by shard, and block by block where
+// that fails.
+func (h *Healing) scan() {
+	g := &h.s.g
+	buf := make([]byte, g.width*g.block)
+	blocks := g.blocks(h.s.total)
+	for first := int64(0); first < blocks; first += g.width {
+		n := min(g.width, blocks-first)
+		whole := h.read(buf[:n*g.block], first*g.block)
+		for i := range n {
+			b := buf[i*g.block : (i+1)*g.block]
+			if !whole && !h.read(b, (first+i)*g.block) || !h.s.fits(first+i, b) {
+				h.bad[first+i] = true
+			}
+		}
+	}
+}
+
+// read fills p with the bytes at off of the files laid end to end, with zeros behind the
+// last. It reports whether all of them could be read.
+func (h *Healing) read(p []byte, off int64) bool {
+	ok := true
+	for i := range h.s.files {
+		size := h.s.files[i].Size
+		if off >= size {
+			off -= size
+			continue
+		}
+		b := p[:min(int64(len(p)), size-off)]
+		n := 0
+		if h.data[i] != nil {
+			n, _ = h.data[i].ReadAt(b, off)
+		}
+		if n < len(b) {
+			clear(b[n:])
+			ok = false
+		}
+		if p, off = p[len(b):], 0; len(p) == 0 {
+			return ok
+		}
+	}
+	clear(p)
+	return ok
+}
+
+// stripe computes what is lost of one stripe after the other.
+type stripe struct {
+	h  *Healing
+	rs interface {
+		ReconstructData(shards [][]byte) error
+	}
+	shards [][]byte
+}
+
+// heal computes the damaged data blocks of stripe c, if enough of it is left.
+func (st *stripe) heal(c int64) {
+	h, g := st.h, &st.h.s.g
+	blocks := g.blocks(h.s.total)
+	lost := 0
+	for q := range st.shards {
+		i := int64(q)*g.width + c // number of the block
+		b := make([]byte, g.block)
+		switch {
+		case q >= g.data:
+			i -= int64(g.data) * g.width
+			n, _ := h.s.r.ReadAt(b, h.s.parityAt()+i*g.block)
+			if int64(n) < g.block || !h.s.fits(blocks+i, b) {
+				b = nil
+			}
+		case i >= blocks: // zeros behind the end
+		case h.bad[i] || !h.read(b, i*g.block):
+			b = nil
+		}
+		if st.shards[q] = b; b == nil {
+			lost++
+		}
+	}
+	if lost > g.parity || st.rs.ReconstructData(st.shards) != nil {
+		return
+	}
+	for q := range g.data {
+		// A check of its own: a block that only seemed to be right would spoil all others.
+		if i := int64(q)*g.width + c; h.bad[i] && h.s.fits(i, st.shards[q]) {
+			h.healed[i] = st.shards[q]
+		}
+	}
+}
+
+// State of file i.
+func (h *Healing) State(i int) State {
+	off := int64(0)
+	for j := range i {
+		off += h.s.files[j].Size
+	}
+	g := &h.s.g
+	state := Whole
+	for b := off / g.block; b*g.block < off+h.s.files[i].Size; b++ {
+		if !h.bad[b] {
+			continue
+		}
+		if h.healed[b] == nil {
+			return Lost
+		}
+		state = Healed
+	}
+	return state
+}
+
+// Damaged is how many blocks of data are.
+func (h *Healing) Damaged() int { return len(h.bad) }
+
+// Write writes file i as it was. It reads the file again; when the digest of what was
+// written turns out to be another, or too much is damaged, the error is ErrLost and what
+// was written is worth nothing.
+func (h *Healing) Write(i int, w io.Writer) error {
+	f := &h.s.files[i]
+	if h.State(i) == Lost {
+		return fmt.Errorf("%s: %w", f.Name, ErrLost)
+	}
+	off := int64(0)
+	for j := range i {
+		off += h.s.files[j].Size
+	}
+	digest := blake3.New()
+	buf := make([]byte, max(1<<20, h.s.g.block))
+	for at := int64(0); at < f.Size; {
+		b := buf[:min(int64(len(buf)), f.Size-at)]
+		if !h.read(b, off+at) {
+			h.readPieces(b, off+at)
+		}
+		h.overlay(b, off+at)
+		_, _ = digest.Write(b)
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		at += int64(len(b))
+	}
+	if [32]byte(digest.Sum(nil)) != f.Digest {
+		return fmt.Errorf("%s: %w: the digest differs", f.Name, ErrLost)
+	}
+	return nil
+}
+
+// readPieces is read block by block: what cannot be read lies in blocks that were healed,
+// and spoils no others.
+func (h *Healing) readPieces(p []byte, off int64) {
+	for len(p) > 0 {
+		n := min(h.s.g.block-off%h.s.g.block, int64(len(p)))
+		h.read(p[:n], off)
+		p, off = p[n:], off+n
+	}
+}
+
+// overlay puts healed blocks over p, which begins at off.
+func (h *Healing) overlay(p []byte, off int64) {
+	size := h.s.g.block
+	for b := off / size; b*size < off+int64(len(p)); b++ {
+		healed := h.healed[b]
+		if healed == nil {
+			continue
+		}
+		if at := b*size - off; at >= 0 {
+			copy(p[at:], healed)
+		} else {
+			copy(p, healed[-at:])
+		}
+	}
+}
