@@ -3,8 +3,9 @@
 // versions.
 //
 // [Init] makes a repository and [Open] opens one. Reading needs nothing more. Whoever
-// writes begins a [Session], feeds an [Ingest] with streams, and commits. Directories,
-// files and their attributes are the business of package snapshot, S3 that of repo/s3.
+// writes begins a [Session], feeds an [Ingest] with streams, and commits. Prune of a
+// [Repository] frees what nothing needs. Directories, files and their attributes are the
+// business of package snapshot, objects that of repo/object.
 //
 // Invariants, which tests name by number:
 //
@@ -15,8 +16,8 @@
 //  3. Every byte handed out belongs to a chunk whose ID was checked.
 //  4. A commit is created only by one who has folded every commit before it. Of two
 //     that want the same place one loses, folds the other's, and tries the next.
-//  5. A session relies only on packs that are there when it commits: if one was
-//     dropped meanwhile, its commit is refused.
+//  5. A session relies only on chunks that are there when it commits: if a pack of them
+//     was dropped meanwhile, and they are in no other, its commit is refused.
 //  6. An answer that was lost is not a failure: a commit that exists with our nonce
 //     is ours.
 //  7. A log that is shorter than, or differs from, what this machine has seen is
