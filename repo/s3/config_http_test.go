@@ -210,6 +210,11 @@ func TestLogging(t *testing.T) {
 		s.refused(c.status, c.code, mainUser, "PUT", "/bkt?logging", c.body)
 	}
 	contains(t, s.must(200, mainUser, "GET", "/bkt?logging", ""), unset)
+	for _, target := range []string{"enforced", "logs"} {
+		s.refused(400, "InvalidTargetBucketForLogging", mainUser, "PUT", "/bkt?logging", at(target, ""))
+	}
+	s.must(200, mainUser, "PUT", "/logs?acl", "", "x-amz-acl", "log-delivery-write")
+	s.must(204, mainUser, "PUT", "/enforced?policy", logPolicy("enforced/*", "bkt", "main-id"))
 	s.must(200, mainUser, "PUT", "/bkt?logging", at("enforced", ""))
 	s.must(200, mainUser, "PUT", "/bkt?logging", at("logs", grant("AmazonCustomerByEmail", "<EmailAddress>alt@example.org</EmailAddress>", "READ")+
 		"<TargetObjectKeyFormat><PartitionedPrefix/></TargetObjectKeyFormat>"))
@@ -218,6 +223,55 @@ func TestLogging(t *testing.T) {
 		"<PartitionDateSource>EventTime</PartitionDateSource>")
 	s.must(200, mainUser, "PUT", "/bkt?logging", "<BucketLoggingStatus/>")
 	contains(t, s.must(200, mainUser, "GET", "/bkt?logging", ""), unset)
+}
+
+// logPolicy lets the log service store what resource names.
+func logPolicy(resource, source, account string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"logging.s3.amazonaws.com"},"Action":"s3:PutObject",` +
+		`"Resource":"arn:aws:s3:::` + resource + `","Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:s3:::` + source + `"},"StringEquals":{"aws:SourceAccount":"` + account + `"}}}]}`
+}
+
+// Logs go only where the log service may write.
+func TestLoggingNeedsDelivery(t *testing.T) {
+	s := newServer(t, Options{ACLs: true})
+	s.must(200, mainUser, "PUT", "/bkt", "")
+	s.must(200, mainUser, "PUT", "/logs", "")
+	const body = "<BucketLoggingStatus><LoggingEnabled><TargetBucket>logs</TargetBucket><TargetPrefix>log/</TargetPrefix></LoggingEnabled></BucketLoggingStatus>"
+	for _, c := range []struct {
+		policy string
+		status int
+	}{
+		{logPolicy("logs/log/*", "bkt", "main-id"), 200},
+		{logPolicy("logs/log/", "bkt", "main-id"), 200}, // of the prefix alone
+		{logPolicy("logs/*", "b*", "main-id"), 200},
+		{logPolicy("logs/other", "bkt", "main-id"), 400},
+		{logPolicy("logs/*", "other", "main-id"), 400},
+		{logPolicy("logs/*", "bkt", "alt-id"), 400},
+		{strings.Replace(logPolicy("logs/*", "bkt", "main-id"), "PutObject", "GetObject", 1), 400},
+		{strings.Replace(logPolicy("logs/*", "bkt", "main-id"), "logging.s3", "delivery.logs", 1), 400},
+		{strings.Replace(logPolicy("logs/*", "bkt", "main-id"), `"Effect":"Allow"`, `"Effect":"Deny"`, 1), 400},
+	} {
+		s.must(204, mainUser, "PUT", "/logs?policy", c.policy)
+		if r := s.do(mainUser, "PUT", "/bkt?logging", body); r.StatusCode != c.status {
+			t.Errorf("%s: status %d, want %d: %s", c.policy, r.StatusCode, c.status, r.body)
+		}
+	}
+	s.must(204, mainUser, "DELETE", "/logs?policy", "")
+	const group = `uri="http://acs.amazonaws.com/groups/s3/LogDelivery"`
+	for _, c := range []struct {
+		headers []string
+		status  int
+	}{
+		{[]string{"x-amz-grant-write", group}, 400},
+		{[]string{"x-amz-grant-read-acp", group}, 400},
+		{[]string{"x-amz-grant-write", group, "x-amz-grant-read-acp", group}, 200},
+		{[]string{"x-amz-grant-full-control", group}, 200},
+	} {
+		s.must(200, mainUser, "PUT", "/logs?acl", "", c.headers...)
+		if r := s.do(mainUser, "PUT", "/bkt?logging", body); r.StatusCode != c.status {
+			t.Errorf("%q: status %d, want %d: %s", c.headers, r.StatusCode, c.status, r.body)
+		}
+	}
 }
 
 func TestReplicationIsRefused(t *testing.T) {

@@ -65,10 +65,10 @@ func (q *request) putLogging() error {
 	if err := l.check(); err != nil {
 		return err
 	}
-	if err := q.checkLogTarget(l); err != nil {
+	if err := q.checkLogGrantees(l); err != nil {
 		return err
 	}
-	if err := q.checkLogGrantees(l); err != nil {
+	if err := q.checkLogTarget(l); err != nil {
 		return err
 	}
 	return q.storeConfig(confLogging, document("BucketLoggingStatus", &c))
@@ -157,7 +157,44 @@ func (q *request) checkLogTarget(l *loggingEnabled) error {
 	if l.TargetGrants != nil && len(l.TargetGrants.Grant) > 0 && target.Config[confOwnership] == string(access.OwnerEnforced) {
 		return errorf("AccessControlListNotSupported", "")
 	}
+	set, err := q.h.settingsOf(target)
+	if err != nil {
+		return err
+	}
+	if !q.mayDeliverLogs(set, l.TargetPrefix) {
+		return errorf("InvalidTargetBucketForLogging", "You must either provide the necessary permissions to the logging service using a bucket policy "+
+			"or give the log-delivery group WRITE and READ_ACP permissions to the target bucket").with("TargetBucket", l.TargetBucket)
+	}
 	return nil
+}
+
+// mayDeliverLogs reports whether a bucket lets the log service store logs of the bucket of the
+// request: by its policy, which may name the prefix alone or what begins with it, or with
+// both permissions in its ACL.
+func (q *request) mayDeliverLogs(target *settings, prefix string) bool {
+	ask := func(action, key string, p access.Permission) bool {
+		return access.Allowed(&access.Query{
+			Who: &access.Principal{Service: access.LogService}, Action: action, Permission: p,
+			Bucket: target.b.Name, Key: key, BucketOwner: target.owner, BucketACL: target.acl,
+			Policy: target.policy, Block: target.block, Ownership: target.ownership,
+			Context: func(name string) []string {
+				switch name {
+				case "aws:sourcearn":
+					return []string{"arn:aws:s3:::" + q.bucket}
+				case "aws:sourceaccount":
+					return []string{q.set.owner}
+				case "aws:securetransport":
+					return []string{"true"}
+				}
+				return nil
+			},
+		})
+	}
+	some := prefix + q.now.Format("2006-01-02-15-04-05-") + q.id // as delivery names them
+	if ask("s3:PutObject", some, access.None) || prefix != "" && ask("s3:PutObject", prefix, access.None) {
+		return true
+	}
+	return ask("s3:PutObject", some, access.Write) && ask("s3:GetBucketAcl", "", access.ReadACP)
 }
 
 // checkLogGrantees finds the grantees, and names them as answers do.

@@ -44,7 +44,7 @@ type Block struct {
 type Principal struct {
 	ID       string // canonical; "" is anonymous
 	Name     string
-	Service  string    // such as logging.s3.amazonaws.com, when the server itself asks; ID is "" then
+	Service  string    // such as LogService, when the server itself asks; ID is "" then
 	Root     bool      // the operator of the server
 	Policies []*Policy // of the user; none allows everything with what it owns
 }

@@ -11,6 +11,9 @@ const (
 	AllUsers           = "http://acs.amazonaws.com/groups/global/AllUsers"
 	AuthenticatedUsers = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
 	LogDelivery        = "http://acs.amazonaws.com/groups/s3/LogDelivery"
+
+	// LogService is the principal that is in the group LogDelivery.
+	LogService = "logging.s3.amazonaws.com"
 )
 
 // execReader is the canonical ID to which the canned ACL aws-exec-read grants.
@@ -48,7 +51,7 @@ func (g grant) to(who *Principal, ignorePublic bool) bool {
 	case AuthenticatedUsers:
 		return !ignorePublic && who.ID != ""
 	case LogDelivery:
-		return who.Service == "logging.s3.amazonaws.com"
+		return who.Service == LogService
 	}
 	return who.ID != "" && g.Grantee == who.ID
 }
