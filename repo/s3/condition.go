@@ -119,7 +119,7 @@ func (q *request) operationValues(name string) []string {
 		}
 	case "objectcreationoperation":
 		switch q.op.name {
-		case "PutObject", "CopyObject", "PostObject", "CompleteMultipartUpload":
+		case "PutObject", "CopyObject", "CompleteMultipartUpload": // and not PostObject
 			return []string{"true"}
 		case "CreateMultipartUpload", "UploadPart", "UploadPartCopy":
 			return []string{"false"}

@@ -54,6 +54,9 @@ func (q *request) postObject() error {
 	if err != nil {
 		return err
 	}
+	if err := q.expectOwner(head); err != nil {
+		return err
+	}
 	q.describe(head)
 	if !q.mayPut(key) {
 		return errorf("AccessDenied", "")
@@ -71,7 +74,7 @@ func (q *request) postObject() error {
 
 // describe puts what the form says of the object in place of what the headers say, so that
 // policies of buckets see it as they do with PutObject. Headers that S3 does not look at
-// here stay: a policy may ask for Referer, or for If-None-Match.
+// here stay: a policy may ask for Referer, or for If-None-Match, which then is obeyed.
 func (q *request) describe(head http.Header) {
 	all := q.r.Header.Clone()
 	for name := range all {

@@ -303,6 +303,28 @@ func TestPostAsksPolicies(t *testing.T) {
 			t.Errorf("%s %s: %d %s", tt.key, tt.class, r.StatusCode, r.body)
 		}
 	}
+	// A form has no value for this key, neither true nor false.
+	s.must(204, mainUser, "PUT", "/bucket?policy", `{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::bucket/*","Condition":{"Null":{"s3:ObjectCreationOperation":"true"}}}]}`)
+	if r := s.post("/bucket", (&formUpload{fields: []string{"key", "a"}, file: "bar"}).encode()); r.StatusCode != 204 {
+		t.Errorf("%d %s", r.StatusCode, r.body)
+	}
+	s.refused(403, "AccessDenied", anonymous, "PUT", "/bucket/a", "bar")
+}
+
+// TestPostExpectedOwner makes sure that a form does not go to a bucket of somebody else, and
+// that a condition in its headers holds.
+func TestPostExpectedOwner(t *testing.T) {
+	s := formServer(t)
+	const field = "x-amz-expected-bucket-owner"
+	for owner, status := range map[string]int{"main-id": 204, "alt-id": 403} {
+		fields := signV2(mainUser, s.policy(basics(cond{"starts-with", "$" + field, ""})...), "key", "foo.txt", field, owner)
+		if r := s.post("/bucket", (&formUpload{fields: fields, file: "bar"}).encode()); r.StatusCode != status {
+			t.Errorf("%s: %d %s", owner, r.StatusCode, r.body)
+		}
+	}
+	body := (&formUpload{fields: signV2(mainUser, s.policy(basics()...), "key", "foo.txt"), file: "new"}).encode()
+	s.refused(412, "PreconditionFailed", anonymous, "POST", "/bucket", body, "Content-Type", "multipart/form-data; boundary="+formBoundary, "If-None-Match", "*")
 }
 
 func TestPostMalformed(t *testing.T) {

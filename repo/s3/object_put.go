@@ -29,7 +29,7 @@ func (q *request) newPut(head http.Header, size int64) (p *putInput, err error) 
 	if size > maxPut {
 		return nil, tooLarge(size)
 	}
-	if p.check, err = parseWriteCondition(head, q.key); err != nil {
+	if p.check, err = q.writeCondition(); err != nil { // of a form, too, it is in the headers of the request
 		return nil, err
 	}
 	if p.version, err = q.newVersion(head); err != nil {

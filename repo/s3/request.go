@@ -151,13 +151,22 @@ func (q *request) loadBucket() error {
 	if q.set, err = q.h.settingsOf(q.b); err != nil {
 		return err
 	}
-	if want := q.r.Header.Get("x-amz-expected-bucket-owner"); want != "" && want != q.set.owner {
-		return errorf("AccessDenied", "")
+	if err := q.expectOwner(q.r.Header); err != nil {
+		return err
 	}
 	if !q.op.loads {
 		return nil
 	}
 	return q.load()
+}
+
+// expectOwner refuses a request for a bucket whose owner is another one than its headers, or
+// the fields of its form, say.
+func (q *request) expectOwner(head http.Header) error {
+	if want := head.Get("x-amz-expected-bucket-owner"); want != "" && want != q.set.owner {
+		return errorf("AccessDenied", "")
+	}
+	return nil
 }
 
 // load reads the version that the request names into q.v.
