@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -64,7 +65,33 @@ type writeCheck = func(b *object.Bucket, current *index.Version) error
 // writeCondition returns the condition under which the request wants its key to be written,
 // nil when it has none.
 func (q *request) writeCondition() (writeCheck, error) {
-	return parseWriteCondition(q.r.Header, q.key)
+	check, err := parseWriteCondition(q.r.Header, q.key)
+	if err != nil || check == nil {
+		return nil, err
+	}
+	return check, q.mayCompare(q.key, object.Ref{}, q.r.Header.Get("If-Match")+q.r.Header.Get("If-None-Match"))
+}
+
+// mayCompare refuses a condition about the ETag of a version to who may not read it, since
+// whether it holds tells of the content. tags is the value of the header; about "*" and ""
+// anybody may ask. What is not there can be compared by who may learn that.
+func (q *request) mayCompare(key string, ref object.Ref, tags string) error {
+	if tags = strings.TrimSpace(tags); tags == "" || tags == "*" {
+		return nil
+	}
+	v, _, err := q.h.e.Version(q.bucket, key, ref)
+	if err != nil && !errors.Is(err, object.ErrNoKey) && !errors.Is(err, object.ErrNoVersion) {
+		return err
+	}
+	action := "s3:GetObject"
+	if !ref.Current() {
+		action = "s3:GetObjectVersion"
+	}
+	gone := v == nil || v.Kind == index.DeleteMarker
+	if q.allowed(action, key, v) || gone && q.mayList(q.set, key) {
+		return nil
+	}
+	return errorf("AccessDenied", "")
 }
 
 // parseWriteCondition reads the conditions as RFC 9110 has them, lists of ETags and * in both.
@@ -109,8 +136,11 @@ func parseDeleteConditions(head http.Header) deleteConditions {
 		size: head.Get("x-amz-if-match-size")}
 }
 
-// check returns a check for object.DeleteRequest, nil when there is no condition.
-func (c deleteConditions) check(key string) (writeCheck, error) {
+// check returns a check for object.DeleteRequest, nil when there is no condition. named is
+// for requests that name a version: when that is gone, nothing is left to do, as without a
+// condition. Amazon evaluates conditions on current versions only, where a missing key is an
+// error.
+func (c deleteConditions) check(key string, named bool) (writeCheck, error) {
 	if c == (deleteConditions{}) {
 		return nil, nil
 	}
@@ -129,7 +159,7 @@ func (c deleteConditions) check(key string) (writeCheck, error) {
 	}
 	return func(_ *object.Bucket, v *index.Version) error {
 		switch {
-		case v == nil && c.match != "":
+		case v == nil && c.match != "" && !named:
 			return errorf("NoSuchKey", "").with("Key", key)
 		case v == nil:
 			return nil // what has to be gone is

@@ -100,20 +100,26 @@ func TestDeleteConditions(t *testing.T) {
 		{"other size", deleteConditions{size: "1"}, "PreconditionFailed", "", "PreconditionFailed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			check, err := c.c.check("k")
+			check, err := c.c.check("k", false)
 			if err != nil {
 				t.Fatal(err)
 			}
 			wantCode(t, check(nil, is), c.on)
 			wantCode(t, check(nil, nil), c.onNil)
 			wantCode(t, check(nil, marker), c.onMarker)
+			named, err := c.c.check("k", true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantCode(t, named(nil, is), c.on)
+			wantCode(t, named(nil, nil), "")
 		})
 	}
 	for _, c := range []deleteConditions{{lastModified: "x"}, {size: "x"}} {
-		_, err := c.check("k")
+		_, err := c.check("k", false)
 		wantCode(t, err, "InvalidArgument")
 	}
-	if check, err := (deleteConditions{}).check("k"); check != nil || err != nil {
+	if check, err := (deleteConditions{}).check("k", false); check != nil || err != nil {
 		t.Error("a condition out of nothing")
 	}
 }

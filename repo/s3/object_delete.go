@@ -5,6 +5,7 @@ import (
 
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo/object"
+	"github.com/firnstore/firn/repo/s3/access"
 )
 
 // deleteObject deletes the object, or removes a version for good.
@@ -16,8 +17,12 @@ func (q *request) deleteObject() error {
 	if q.r.Header.Get(headBypass) != "" && !q.b.Lock {
 		return errorf("InvalidArgument", headBypass+" is only applicable to Object Lock enabled buckets.").with("ArgumentName", headBypass)
 	}
-	check, err := parseDeleteConditions(q.r.Header).check(q.key)
+	conditions := parseDeleteConditions(q.r.Header)
+	check, err := conditions.check(q.key, !ref.Current())
 	if err != nil {
+		return err
+	}
+	if err := q.mayCompare(q.key, ref, conditions.match); err != nil {
 		return err
 	}
 	results, err := q.h.e.Delete(q.ctx(), q.bucket, []object.DeleteRequest{{
@@ -98,6 +103,24 @@ type deleteAnswer struct {
 	err error
 }
 
+// mayDelete reports whether the requester may delete an entry. To policies, its version and
+// ETag are what query and header are with DeleteObject.
+func (q *request) mayDelete(action string, e deleteEntry) bool {
+	ask := q.ask(q.set, action, e.key, nil)
+	ask.Permission = aclPermissions[action].permission
+	values := ask.Context
+	ask.Context = func(name string) []string {
+		switch name {
+		case "s3:if-match":
+			return some(e.conditions.match, e.conditions.match != "")
+		case "s3:versionid":
+			return some(e.version, e.version != "")
+		}
+		return values(name)
+	}
+	return access.Allowed(ask)
+}
+
 // deleteRequest makes a request to the engine of an entry, if the requester may.
 func (q *request) deleteRequest(e deleteEntry) (*object.DeleteRequest, error) {
 	if len(e.key) > maxKey {
@@ -111,11 +134,14 @@ func (q *request) deleteRequest(e deleteEntry) (*object.DeleteRequest, error) {
 	if !ref.Current() {
 		action = "s3:DeleteObjectVersion"
 	}
-	if !q.allowed(action, e.key, nil) {
+	if !q.mayDelete(action, e) {
 		return nil, errorf("AccessDenied", "")
 	}
-	check, err := e.conditions.check(e.key)
+	check, err := e.conditions.check(e.key, !ref.Current())
 	if err != nil {
+		return nil, err
+	}
+	if err := q.mayCompare(e.key, ref, e.conditions.match); err != nil {
 		return nil, err
 	}
 	return &object.DeleteRequest{Key: e.key, Ref: ref, Bypass: q.bypass(e.key, nil), Check: check, System: q.markerSystem()}, nil

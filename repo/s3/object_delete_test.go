@@ -34,6 +34,69 @@ func TestConditionalDelete(t *testing.T) {
 	s.refused(400, "InvalidArgument", mainUser, "DELETE", "/bucket/k", "", headBypass, "true")
 }
 
+func TestConditionalDeleteOfAVersion(t *testing.T) {
+	s := newServer(t, Options{})
+	s.newBucket("bucket")
+	s.must(200, mainUser, "PUT", "/bucket?versioning", "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+	at := "/bucket/k?versionId=" + s.must(200, mainUser, "PUT", "/bucket/k", "x").Header.Get("x-amz-version-id")
+	s.refused(412, "PreconditionFailed", mainUser, "DELETE", at, "", "If-Match", "other")
+	s.must(204, mainUser, "DELETE", at, "", "If-Match", etag("x"))
+	s.must(204, mainUser, "DELETE", at, "", "If-Match", etag("x")) // again, as after a lost answer
+	s.must(204, mainUser, "DELETE", at, "", "If-Match", "other")
+}
+
+// A condition about an ETag needs the right to read: its answer tells of the content.
+func TestConditionsNeedRead(t *testing.T) {
+	s := newServer(t, Options{ACLs: true})
+	s.must(200, mainUser, "PUT", "/bkt", "")
+	s.must(200, mainUser, "PUT", "/bkt/k", "x")
+	may := func(actions string) {
+		t.Helper()
+		s.must(204, mainUser, "PUT", "/bkt?policy", policyDoc(`"Effect":"Allow","Principal":"*","Action":[`+actions+`]`))
+	}
+	may(`"s3:PutObject","s3:DeleteObject"`)
+	for _, tag := range []string{etag("x"), `"other"`} {
+		s.refused(403, "AccessDenied", altUser, "PUT", "/bkt/k", "y", "If-Match", tag)
+		s.refused(403, "AccessDenied", altUser, "PUT", "/bkt/k", "y", "If-None-Match", tag)
+		s.refused(403, "AccessDenied", altUser, "PUT", "/bkt/none", "y", "If-Match", tag)
+		s.refused(403, "AccessDenied", altUser, "DELETE", "/bkt/k", "", "If-Match", tag)
+		if r := s.deleteAll(200, altUser, "bkt", entry("k", "<ETag>"+tag+"</ETag>")); !strings.Contains(r.body, "<Error><Key>k</Key><Code>AccessDenied</Code>") {
+			t.Error(r.body)
+		}
+	}
+	s.refused(412, "PreconditionFailed", altUser, "PUT", "/bkt/k", "y", "If-None-Match", "*")
+	s.must(200, altUser, "PUT", "/bkt/k", "y", "If-Match", "*")
+	s.must(200, altUser, "PUT", "/bkt/k", "z", "If-Match", etag("y")) // its own by now
+	s.must(200, mainUser, "PUT", "/bkt/k", "x")
+	may(`"s3:PutObject","s3:DeleteObject","s3:ListBucket"`)
+	s.refused(404, "NoSuchKey", altUser, "PUT", "/bkt/none", "y", "If-Match", etag("y"))
+	may(`"s3:PutObject","s3:DeleteObject","s3:GetObject"`)
+	s.must(200, altUser, "PUT", "/bkt/k", "y", "If-Match", etag("x"))
+	s.must(204, altUser, "DELETE", "/bkt/k", "", "If-Match", etag("y"))
+}
+
+// To policies, an entry of DeleteObjects is what a DeleteObject would be.
+func TestDeleteObjectsConditionKeys(t *testing.T) {
+	s := newServer(t, Options{})
+	s.newBucket("bkt")
+	s.must(204, mainUser, "DELETE", "/bkt?publicAccessBlock", "")
+	s.must(200, mainUser, "PUT", "/bkt/k", "x")
+	deleted := func(want bool, who *account, entries string, headers ...string) {
+		t.Helper()
+		if r := s.deleteAll(200, who, "bkt", entries, headers...); strings.Contains(r.body, "<Deleted>") != want {
+			t.Errorf("%s: want deleted %v: %s", entries, want, r.body)
+		}
+	}
+	s.must(204, mainUser, "PUT", "/bkt?policy", policyDoc(`"Effect":"Deny","Principal":"*","Action":"s3:DeleteObject","Condition":{"Null":{"s3:if-match":"true"}}`))
+	deleted(false, mainUser, entry("k"))
+	deleted(false, mainUser, entry("k"), "If-Match", etag("x")) // that is not a condition on the entry
+	deleted(true, mainUser, entry("k", "<ETag>"+etag("x")+"</ETag>"))
+	s.must(200, mainUser, "PUT", "/bkt/k", "x")
+	s.must(204, mainUser, "PUT", "/bkt?policy", policyDoc(`"Effect":"Allow","Principal":"*","Action":"s3:DeleteObjectVersion","Condition":{"StringEquals":{"s3:VersionId":"null"}}`))
+	deleted(false, altUser, entry("k"))
+	deleted(true, altUser, entry("k", "<VersionId>null</VersionId>"))
+}
+
 func TestDeleteObjects(t *testing.T) {
 	s := newServer(t, Options{})
 	s.newBucket("bucket")
