@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/repo/object"
@@ -121,6 +122,21 @@ const (
 	drainSigned = 16 << 20
 )
 
+// drain reads what is left of a body, within bounds, and reports whether that was all. A
+// client that waits for a word before it sends the body gets the answer instead: reading
+// would ask for the body.
+func (q *request) drain(body *countedBody) bool {
+	if body.n.Load() == 0 && strings.EqualFold(q.r.Header.Get("Expect"), "100-continue") {
+		return false
+	}
+	limit := int64(drainLimit)
+	if q.user != nil {
+		limit = drainSigned
+	}
+	n, _ := io.CopyN(io.Discard, body, limit)
+	return n < limit
+}
+
 // fail answers with an error, and reports whether the answer had begun already, so that
 // the connection has to be cut.
 func (q *request) fail(err error, body *countedBody) (abort bool) {
@@ -130,11 +146,7 @@ func (q *request) fail(err error, body *countedBody) (abort bool) {
 		return true
 	}
 	head := q.w.Header()
-	limit := int64(drainLimit)
-	if q.user != nil {
-		limit = drainSigned
-	}
-	if n, _ := io.CopyN(io.Discard, body, limit); n == limit {
+	if !q.drain(body) {
 		head.Set("Connection", "close")
 	}
 	if e.status() != http.StatusNotModified {
