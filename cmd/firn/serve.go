@@ -86,7 +86,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.acls, "acls-enabled", false, "new buckets have ACLs, as on AWS before April 2023")
 	fl.StringVar(&f.usersFile, "users-file", "", "`FILE` of further users (JSON), known while the server runs")
 	fl.StringVar(&f.credentialsFile, "credentials-file", "", "`FILE` (AWS style) whose profile default is the key pair of root; made if it is missing")
-	fl.BoolVar(&f.noV2, "no-signature-v2", false, "refuse Signature Version 2 in presigned URLs and forms, too")
+	fl.BoolVar(&f.noV2, "no-signature-v2", false, "refuse Signature Version 2")
 	fl.IntVar(&f.maxConnections, "max-connections", 4096, "at most `N` connections; those idle longest make room, and further ones wait")
 	fl.IntVar(&f.maxUploads, "max-uploads", 64, "at most `N` large bodies are stored at a time; further ones wait")
 	fl.DurationVar(&f.idle, "idle-timeout", 2*time.Minute, "close a connection that sends no request for this `TIME`")

@@ -21,7 +21,7 @@ type Options struct {
 	Region  string   // of the server: told to clients; any region is accepted in signatures. "firn-1" when empty
 	Domains []string // hosts whose first label below is a bucket: virtual-host style
 	ACLs    bool     // new buckets have ACLs enabled (object writer), as before April 2023
-	NoV2    bool     // refuse Signature Version 2 in presigned queries and forms, too
+	NoV2    bool     // refuse Signature Version 2
 
 	// Record, if not nil, is called once for each request, after its last byte.
 	Record func(*Record)

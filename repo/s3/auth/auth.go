@@ -1,14 +1,15 @@
 // Package auth verifies who signed a request and that its body is the one that was signed.
 //
-// It knows Signature Version 4 in the Authorization header, in the query and in the policy
-// of a form, and Signature Version 2 in the last two, as the Amazon S3 API reference gives
-// them in "Authenticating Requests". What the caller may do is decided elsewhere.
+// It knows Signature Versions 4 and 2 in the Authorization header, in the query and in the
+// policy of a form, as the Amazon S3 API reference gives them in "Authenticating Requests".
+// What the caller may do is decided elsewhere.
 //
 // Invariants:
 //
 //  1. A request without any signature is anonymous; one with a signature that does not hold
 //     is refused, and never becomes anonymous.
-//  2. Every header that S3 gives a meaning (x-amz-*, host) is covered by the signature.
+//  2. Every header that S3 gives a meaning (x-amz-*, host) is covered by the signature. Of the
+//     host, version 2 covers the bucket that it names.
 //  3. Result.Body ends with io.EOF only when every byte of it is what was signed or, where the
 //     payload is not signed, as long as was announced.
 //  4. Secrets, derived keys and canonical requests never leave the package.
@@ -66,7 +67,7 @@ type Result struct {
 	// what it gives is not to be believed before io.EOF. It reads the body of the request,
 	// which the caller closes as ever.
 	Body io.Reader
-	Size int64 // of the payload; -1 when it is not known
+	Size int64 // of the payload; -1 when the client does not say
 
 	// Trailer has, after Body returned io.EOF, the trailing headers that were announced and
 	// verified, such as x-amz-checksum-crc32.

@@ -12,20 +12,29 @@ import (
 	"time"
 )
 
-// refuseV2 refuses an Authorization header of version 2, for its own faults first.
-func (v *Verifier) refuseV2(r *http.Request, header, rest string) error {
+// verifyHeaderV2 verifies an Authorization header of version 2; rest is what follows its
+// scheme. Faults of the header come before the refusal of the version.
+func (v *Verifier) verifyHeaderV2(r *http.Request, p params, header, rest string) (*Result, error) {
 	if strings.Contains(rest, " ") {
-		return fail("InvalidArgument", "Authorization header is invalid -- one and only one ' ' (space) required",
+		return nil, fail("InvalidArgument", "Authorization header is invalid -- one and only one ' ' (space) required",
 			"ArgumentName", "Authorization", "ArgumentValue", header)
 	}
-	if key, sum, _ := strings.Cut(rest, ":"); key == "" || sum == "" {
-		return fail("InvalidArgument", "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature",
+	accessKey, provided, _ := strings.Cut(rest, ":")
+	if accessKey == "" || provided == "" {
+		return nil, fail("InvalidArgument", "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature",
 			"ArgumentName", "Authorization", "ArgumentValue", header)
 	}
 	if _, err := v.requestTime(r); err != nil {
-		return err
+		return nil, err
 	}
-	return errNotSupported()
+	if v.opt.NoV2 {
+		return nil, errNotSupported()
+	}
+	var date string // x-amz-date is signed among its like
+	if len(r.Header["X-Amz-Date"]) == 0 {
+		date = r.Header.Get("Date")
+	}
+	return v.compareV2(r, p, accessKey, date, provided, AuthHeader)
 }
 
 // verifyQueryV2 verifies a presigned request of version 2.
@@ -48,6 +57,12 @@ func (v *Verifier) verifyQueryV2(r *http.Request, p params) (*Result, error) {
 		return nil, fail("AccessDenied", "Request has expired", "Expires", time.Unix(seconds, 0).UTC().Format(isoTime),
 			"ServerTime", now.UTC().Format(isoTime))
 	}
+	return v.compareV2(r, p, accessKey, expires, provided, QueryString)
+}
+
+// compareV2 calculates a signature and compares it with the one provided. date is what
+// stands for the time in it; kind is for Result.Type.
+func (v *Verifier) compareV2(r *http.Request, p params, accessKey, date, provided, kind string) (*Result, error) {
 	secret, err := v.opt.Secret(accessKey)
 	if err != nil {
 		return nil, err
@@ -58,10 +73,10 @@ func (v *Verifier) verifyQueryV2(r *http.Request, p params) (*Result, error) {
 			path = "/" + bucket + path
 		}
 	}
-	held := sameSignatureV2(secret, stringToSignV2(r, p, expires, path), provided)
+	held := sameSignatureV2(secret, stringToSignV2(r, p, date, path), provided)
 	if !held && len(path) > 1 && strings.LastIndexByte(path, '/') == 0 {
 		// Of a bucket in the path some clients sign /BUCKET, some /BUCKET/.
-		held = sameSignatureV2(secret, stringToSignV2(r, p, expires, path+"/"), provided)
+		held = sameSignatureV2(secret, stringToSignV2(r, p, date, path+"/"), provided)
 	}
 	if !held {
 		return nil, errMismatch(accessKey, provided)
@@ -69,7 +84,7 @@ func (v *Verifier) verifyQueryV2(r *http.Request, p params) (*Result, error) {
 	if len(r.Header["X-Amz-Security-Token"]) > 0 || p.has("x-amz-security-token") {
 		return nil, errToken()
 	}
-	res := &Result{AccessKey: accessKey, Scheme: SigV2, Type: QueryString, SHA256: r.Header.Get("X-Amz-Content-Sha256")}
+	res := &Result{AccessKey: accessKey, Scheme: SigV2, Type: kind, SHA256: r.Header.Get("X-Amz-Content-Sha256")}
 	return res, openBody(r, res, nil)
 }
 

@@ -92,7 +92,7 @@ func (v *Verifier) verifyHeader(r *http.Request, p params, header string) (*Resu
 	switch scheme {
 	case algorithm:
 	case "AWS":
-		return nil, v.refuseV2(r, header, rest)
+		return v.verifyHeaderV2(r, p, header, rest)
 	case "AWS4-ECDSA-P256-SHA256":
 		return nil, errNotSupported()
 	default:
@@ -109,6 +109,9 @@ func (v *Verifier) verifyHeader(r *http.Request, p params, header string) (*Resu
 		return nil, err
 	}
 	if stamp := sig.at.Format(amzDay); stamp != sig.day {
+		if _, err := v.opt.Secret(sig.accessKey); err != nil {
+			return nil, err // whoever has no key learns that first
+		}
 		return nil, malformed(fmt.Sprintf(`Invalid credential date "%s". This date is not the same as X-Amz-Date: "%s".`, sig.day, stamp))
 	}
 	return v.compare(r, p, sig, &Result{Type: AuthHeader, SHA256: sig.sum})
