@@ -264,6 +264,7 @@ func (r *Repository) follow(ctx context.Context) (seq uint64, head index.Hash, e
 			}
 		}
 		if end {
+			r.behind = nil
 			if seq == r.gapless {
 				return seq, head, nil
 			}

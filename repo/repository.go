@@ -67,6 +67,7 @@ type Repository struct {
 	sessions []*Session          // of this process, that are open; guarded by logMu
 	folded   func(*index.Commit) // if not nil, told of every commit after it was folded; guarded by logMu
 	gapless  uint64              // the commit behind which no other was found when last looked; guarded by logMu
+	behind   error               // why the index lacks a commit that this process made; guarded by logMu
 
 	packs  packCache
 	frames frameCache
@@ -175,6 +176,15 @@ func (r *Repository) Store() tier.Store { return r.store }
 
 // Index is the folded state of the log, as of the last Refresh or commit.
 func (r *Repository) Index() *index.Index { return r.index }
+
+// Behind returns why the index does not have what this process committed last, nil when
+// it does: after such a commit, a look-up gives the state from before. Any Refresh or
+// Commit that succeeds mends it.
+func (r *Repository) Behind() error {
+	r.logMu.Lock()
+	defer r.logMu.Unlock()
+	return r.behind
+}
 
 // Role and name of the key slot in use.
 func (r *Repository) Role() (role index.Role, name string) { return r.ring.role, r.ring.Name }

@@ -192,7 +192,8 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 		}
 		if won {
 			if err := r.fold([]*index.Commit{c}); err != nil {
-				// The commit is durable. The index is behind, and the next use of it follows.
+				// The commit is durable, and the next one has to fold it first.
+				r.behind = err
 				r.opt.Warn(fmt.Sprintf("commit %d is done, but %v", c.Header.Seq, err))
 			}
 			r.gapless = c.Header.Seq // looking at every commit would cost more than the commit
@@ -248,7 +249,8 @@ func (r *Repository) build(s *Session, step index.Step, ops *Ops, packs []finish
 }
 
 // create writes the commit file if its place is free. An error of the store may hide
-// that it was written: then the nonce tells (invariant 6).
+// that it was written: then the nonce tells (invariant 6). That it can be read does not
+// say that it is durable; that its name is found taken does.
 func (r *Repository) create(ctx context.Context, c *index.Commit) (won bool, err error) {
 	file, err := c.Seal(r.ring.signer, r.ring.metaRcpt)
 	if err != nil {
@@ -262,7 +264,14 @@ func (r *Repository) create(ctx context.Context, c *index.Commit) (won bool, err
 	there, readErr := r.readCommit(context.WithoutCancel(ctx), c.Header.Seq)
 	switch {
 	case readErr == nil && there.Header.Nonce == c.Header.Nonce:
-		return true, nil
+		if errors.Is(err, tier.ErrExist) {
+			return true, nil
+		}
+		again := tier.Put(context.WithoutCancel(ctx), r.store, name, file)
+		if errors.Is(again, tier.ErrExist) {
+			return true, nil
+		}
+		return false, fmt.Errorf("write %s: it is there, but may be gone after a power failure: %w", name, errors.Join(err, again))
 	case readErr == nil && errors.Is(err, tier.ErrExist):
 		return false, nil
 	}

@@ -250,10 +250,17 @@ func (e *Engine) tryCommit(batch []*proposal, errs []error) error {
 		return nil
 	case errors.Is(err, repo.ErrDropped), errors.Is(err, repo.ErrSealed):
 		e.retire(g, err)
-	case err == nil:
-		e.committed()
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	e.committed()
+	if err := e.r.Behind(); err != nil {
+		// It is durable. But whoever is told so expects to find it, and would be shown
+		// the state from before.
+		return fmt.Errorf("the change is done, but cannot be seen yet: %w", err)
+	}
+	return nil
 }
 
 // decide asks every proposal that has not failed yet; each sees the same state. It may
