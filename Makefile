@@ -5,9 +5,11 @@ GO       ?= go
 PREFIX   ?= /usr/local
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 60s
+MINUTES  ?= 10
+SEED     ?= 1
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 
-.PHONY: build test demo bench bench-quick fuzz lint install clean
+.PHONY: build test demo bench bench-quick torture fuzz lint install clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/firn ./cmd/firn
@@ -31,6 +33,12 @@ bench: build
 bench-quick: build
 	$(GO) run ./cmd/firnbench -quick -firn bin/firn
 	$(GO) test -short -run '^$$' -bench . -benchtime 200ms ./chunk ./pack ./index
+
+# Kills, full disks, power failures, damage and simulated crashes for MINUTES minutes, and
+# the scorecard of docs/reliability.md. PARTS names some of them.
+torture: build
+	$(GO) build -o bin/firntorture ./cmd/firntorture
+	bin/firntorture -firn bin/firn -minutes $(MINUTES) -seed $(SEED) $(if $(PARTS),-parts $(PARTS))
 
 # Every fuzz target for FUZZTIME.
 fuzz:

@@ -33,6 +33,9 @@ var layers = map[string][]string{
 	"cmd/firn":       {"chunk", "pack", "tier", "index", "repo", "repo/object", "repo/s3", "repo/s3/access", "snapshot"},
 	"cmd/firnbench":  {},
 	"cmd/s3bench":    {},
+
+	"cmd/firntorture":      {"cmd/firntorture/kill"},
+	"cmd/firntorture/kill": {},
 }
 
 // testOnly may be imported by tests of any package, besides what the package may.

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/firnstore/firn/cmd/firntorture/kill"
+)
+
+// part is a stretch of torture.
+type part struct {
+	name   string
+	weight int // of the time
+	run    func(ctx context.Context, opt *options, until time.Time) (*tally, error)
+}
+
+var parts = []part{
+	{"kill", 35, real(kill.Run, "SIGKILLs of firn %s")},
+	{"full", 5, real(kill.Fill, "full disks under firn %s")},
+	{"power", 10, real(kill.Power, "power failures under firn %s")},
+	{"crowd", 10, real(kill.Crowd, "firn %s beside all others")},
+}
+
+func partNames() string {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return strings.Join(names, ",")
+}
+
+// real is a part that deals blows to the real binary; what names one of them.
+func real(f func(context.Context, kill.Options) (*kill.Score, error), what string) func(context.Context, *options, time.Time) (*tally, error) {
+	return func(ctx context.Context, opt *options, until time.Time) (*tally, error) {
+		s, err := f(ctx, kill.Options{Firn: opt.firn, Dir: opt.dir, Seed: opt.seed, Until: until, Log: opt.log})
+		if err != nil {
+			return nil, err
+		}
+		t := &tally{Wrong: s.Wrong, Lost: s.Lost, Panics: s.Panics, Hangs: s.Hangs, Failed: s.Failed, Failures: s.Failures, Skipped: s.Skipped}
+		for _, name := range slices.Sorted(maps.Keys(s.Blows)) {
+			t.count(fmt.Sprintf(what, name), s.Blows[name])
+		}
+		t.count("commands that had to work", s.Runs)
+		t.count("clean checks of the repository", s.Checks)
+		t.count("snapshots restored and compared", s.Restores)
+		t.count("objects written and acknowledged", s.Writes)
+		t.count("objects read and compared", s.Objects)
+		return t, nil
+	}
+}
