@@ -39,6 +39,8 @@ type serveFlags struct {
 	idle            time.Duration // how long a connection may wait for its next request
 	stall           time.Duration // how long a body or an answer may make no progress
 	shutdown        time.Duration
+	websiteListen   []string
+	websiteDomains  []string
 	metricsListen   string
 	accessLog       string
 }
@@ -92,6 +94,8 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	fl.DurationVar(&f.idle, "idle-timeout", 2*time.Minute, "close a connection that sends no request for this `TIME`")
 	fl.DurationVar(&f.stall, "stall-timeout", time.Minute, "cut a body or answer that makes no progress for this `TIME`")
 	fl.DurationVar(&f.shutdown, "shutdown-timeout", 30*time.Second, "`TIME` for requests under way to finish after a signal")
+	fl.StringArrayVar(&f.websiteListen, "website-listen", nil, "`ADDRESS` for the websites of buckets, apart from S3 (repeat: on all of them)")
+	fl.StringArrayVar(&f.websiteDomains, "website-domain", nil, "`NAME` below which the first label of a host is the bucket of a website; other hosts are buckets as a whole (repeat)")
 	fl.StringVar(&f.metricsListen, "metrics-listen", "", "`ADDRESS` for /metrics (Prometheus) and /healthz, apart from S3")
 	fl.StringVar(&f.accessLog, "access-log", "", "`FILE` that gets a line of JSON for each request; - is standard output")
 	for _, name := range []string{"tls-cert", "tls-key", "users-file", "credentials-file", "access-log"} {
@@ -101,22 +105,12 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 
 // check refuses values that cannot be meant, before anything is opened.
 func (f *serveFlags) check() error {
-	for _, addr := range f.listen {
-		if err := checkAddress(addr); err != nil {
-			return usageError("--listen: %w", err)
-		}
-	}
-	if f.metricsListen != "" {
-		if err := checkAddress(f.metricsListen); err != nil {
-			return usageError("--metrics-listen: %w", err)
-		}
-	}
-	for _, d := range f.domains {
-		if !isHostName(d) {
-			return usageError("--domain: %q is not a name of a host: want one such as s3.example.org, without port", d)
-		}
+	if err := f.checkNames(); err != nil {
+		return err
 	}
 	switch {
+	case len(f.websiteDomains) > 0 && len(f.websiteListen) == 0:
+		return usageError("--website-domain is of no use without --website-listen")
 	case f.tlsKey != "" && f.tlsCert == "":
 		return usageError("--tls-key is of no use without --tls-cert")
 	case f.region == "" || strings.ContainsFunc(f.region, func(r rune) bool { return !isNameRune(r) }):
@@ -131,6 +125,35 @@ func (f *serveFlags) check() error {
 		return usageError("--stall-timeout %s: want at least 1s", f.stall)
 	case f.shutdown < 0:
 		return usageError("--shutdown-timeout %s: want 0 or more", f.shutdown)
+	}
+	return nil
+}
+
+// checkNames checks addresses and hosts.
+func (f *serveFlags) checkNames() error {
+	var metrics []string
+	if f.metricsListen != "" {
+		metrics = []string{f.metricsListen}
+	}
+	for _, list := range []struct {
+		flag  string
+		addrs []string
+	}{{"--listen", f.listen}, {"--website-listen", f.websiteListen}, {"--metrics-listen", metrics}} {
+		for _, addr := range list.addrs {
+			if err := checkAddress(addr); err != nil {
+				return usageError("%s: %w", list.flag, err)
+			}
+		}
+	}
+	for _, list := range []struct {
+		flag    string
+		domains []string
+	}{{"--domain", f.domains}, {"--website-domain", f.websiteDomains}} {
+		for _, d := range list.domains {
+			if !isHostName(d) {
+				return usageError("%s: %q is not a name of a host: want one such as s3.example.org, without port", list.flag, d)
+			}
+		}
 	}
 	return nil
 }

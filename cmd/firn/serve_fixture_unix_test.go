@@ -30,6 +30,7 @@ type serverProcess struct {
 	endpoint string
 	region   string
 	root     keyPair
+	websites []string
 	client   *http.Client
 
 	errs lockedBuffer
@@ -88,7 +89,7 @@ func awaitServer(t *testing.T, e *scriptEnv, env []string, cmd *exec.Cmd) *serve
 	if err := json.Unmarshal(line, &o); err != nil || o.Type != "serving" || len(o.Endpoints) == 0 {
 		t.Fatalf("the server said %s: %v", line, err)
 	}
-	s.endpoint, s.region = o.Endpoints[0], o.Region
+	s.endpoint, s.region, s.websites = o.Endpoints[0], o.Region, o.Websites
 	s.await(func() bool { return strings.Contains(s.errs.String(), " s3 ls\n") }) // the end of the banner
 	if m := regexp.MustCompile(`access key of root: (\S+)\n.*secret key of root: (\S+)`).FindStringSubmatch(s.errs.String()); m != nil {
 		s.root = keyPair{m[1], m[2]}

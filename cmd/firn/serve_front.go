@@ -19,6 +19,13 @@ func (s *s3Server) handle(w http.ResponseWriter, r *http.Request) {
 		answerHealth(w, s.health())
 		return
 	}
+	s.answer(s.s3, w, r)
+}
+
+// handleSite is handle for websites.
+func (s *s3Server) handleSite(w http.ResponseWriter, r *http.Request) { s.answer(s.sites, w, r) }
+
+func (s *s3Server) answer(h http.Handler, w http.ResponseWriter, r *http.Request) {
 	s.metrics.inFlight.Add(1)
 	defer s.metrics.inFlight.Add(-1)
 	defer func() {
@@ -32,7 +39,7 @@ func (s *s3Server) handle(w http.ResponseWriter, r *http.Request) {
 		}
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}()
-	s.s3.ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 }
 
 // asksHealth reports whether a request is for /healthz of the server, and not for a bucket

@@ -39,7 +39,8 @@ type s3Server struct {
 	broken <-chan error // says why the engine cannot go on
 
 	listeners []net.Listener
-	aside     net.Listener // for metrics, or nil
+	webs      []net.Listener // for websites
+	aside     net.Listener   // for metrics, or nil
 	gate      *gate
 	metrics   *serveMetrics
 	log       *accessLog   // nil without --access-log
@@ -47,7 +48,7 @@ type s3Server struct {
 	notify    notifier
 	faults    *rarely // messages about faults inside
 	stopping  atomic.Bool
-	s3        http.Handler
+	s3, sites http.Handler
 }
 
 // serveS3 serves until ctx ends. Being told to stop is no failure.
@@ -129,10 +130,14 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 		}
 		defer s.log.close()
 	}
-	s.s3 = s3.New(s.e, s3.Options{
+	h := s3.New(s.e, s3.Options{
 		Region: s.f.region, Domains: s.f.domains, ACLs: s.f.acls, NoV2: s.f.noV2, Record: s.record,
 	})
-	servers := map[*http.Server][]net.Listener{s.server(): s.listeners}
+	s.s3, s.sites = h, h.Website(s.f.websiteDomains)
+	servers := map[*http.Server][]net.Listener{s.server(s.handle): s.listeners}
+	if len(s.webs) > 0 {
+		servers[s.server(s.handleSite)] = s.webs
+	}
 	if s.aside != nil {
 		servers[s.metricsServer()] = []net.Listener{s.aside}
 	}
@@ -144,6 +149,10 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 func (s *s3Server) listen() (err error) {
 	if s.listeners, err = listenAll(s.f.listen); err != nil {
 		return err
+	}
+	if s.webs, err = listenAll(s.f.websiteListen); err != nil {
+		s.closeListeners()
+		return fmt.Errorf("listen for websites: %w", err)
 	}
 	if s.f.metricsListen == "" {
 		return nil
@@ -157,7 +166,7 @@ func (s *s3Server) listen() (err error) {
 
 // closeListeners closes those that no server has closed.
 func (s *s3Server) closeListeners() {
-	for _, l := range s.listeners {
+	for _, l := range append(s.listeners[:len(s.listeners):len(s.listeners)], s.webs...) {
 		_ = l.Close()
 	}
 	if s.aside != nil {
@@ -173,11 +182,11 @@ func (s *s3Server) metricsServer() *http.Server {
 	}
 }
 
-// server is the one for S3. It has no limit on the time of a whole request; stallGuard
+// server is one for S3 or for websites. It has no limit on the time of a whole request; stallGuard
 // says why.
-func (s *s3Server) server() *http.Server {
+func (s *s3Server) server(handle http.HandlerFunc) *http.Server {
 	srv := &http.Server{
-		Handler:           &stallGuard{next: http.HandlerFunc(s.handle), limit: s.f.stall, now: time.Now},
+		Handler:           &stallGuard{next: handle, limit: s.f.stall, now: time.Now},
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       s.f.idle,
 		MaxHeaderBytes:    maxHeaderBytes - 4096, // net/http adds as much
@@ -201,6 +210,7 @@ func (s *s3Server) server() *http.Server {
 type servingObject struct {
 	Type       string   `json:"type"` // "serving"
 	Endpoints  []string `json:"endpoints"`
+	Websites   []string `json:"websites,omitempty"`
 	Repository string   `json:"repository"`
 	ID         string   `json:"id"`
 	Region     string   `json:"region"`
@@ -214,6 +224,9 @@ func (s *s3Server) banner(p *profile) {
 		o.Endpoints = append(o.Endpoints, endpoint(l.Addr(), s.cert != nil))
 		open = open || exposed(l.Addr())
 	}
+	for _, l := range s.webs {
+		o.Websites = append(o.Websites, endpoint(l.Addr(), s.cert != nil))
+	}
 	if s.a.flags.json {
 		s.a.event(o)
 	}
@@ -225,6 +238,9 @@ func (s *s3Server) banner(p *profile) {
 	}
 	s.a.console.message(fmt.Sprintf("serving S3 at %s, repository %s in %s, region %s",
 		strings.Join(o.Endpoints, " and "), o.ID[:8], o.Repository, o.Region))
+	if len(o.Websites) > 0 {
+		s.a.console.message("serving websites at " + strings.Join(o.Websites, " and ") + "; the host name says which bucket")
+	}
 	with := ""
 	if file := s.f.credentialsFile; file != "" {
 		if abs, err := filepath.Abs(file); err == nil {

@@ -248,6 +248,12 @@ func (h *Handler) parseSettings(b *object.Bucket) (*settings, error) {
 			return nil, fmt.Errorf("lifecycle configuration of bucket %s: %w", b.Name, err)
 		}
 	}
+	if doc := b.Config[confWebsite]; doc != "" {
+		s.website = &websiteConfig{}
+		if err := parseXML([]byte(doc), s.website); err != nil {
+			return nil, fmt.Errorf("website configuration of bucket %s: %w", b.Name, err)
+		}
+	}
 	return s, nil
 }
 

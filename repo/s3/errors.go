@@ -137,9 +137,9 @@ func (q *request) drain(body *countedBody) bool {
 	return n < limit
 }
 
-// fail answers with an error, and reports whether the answer had begun already, so that
-// the connection has to be cut.
-func (q *request) fail(err error, body *countedBody) (abort bool) {
+// fail answers with an error, of which tell writes the body, and reports whether the answer
+// had begun already, so that the connection has to be cut.
+func (q *request) fail(err error, body *countedBody, tell func(*request, *apiError)) (abort bool) {
 	e := q.translate(err)
 	q.w.code = e.code
 	if q.w.status != 0 {
@@ -157,20 +157,21 @@ func (q *request) fail(err error, body *countedBody) (abort bool) {
 	for _, h := range e.headers {
 		head.Set(h[0], h[1])
 	}
-	if e.status() == http.StatusNotModified {
-		q.w.WriteHeader(http.StatusNotModified)
-		return false
-	}
-	if q.r.Method == http.MethodHead {
+	if q.r.Method == http.MethodHead || e.status() == http.StatusNotModified {
 		q.w.WriteHeader(e.status())
 		return false
 	}
+	tell(q, e)
+	return false
+}
+
+// xmlError writes an error as S3 does.
+func (q *request) xmlError(e *apiError) {
 	out := errorBody{Code: e.code, Message: e.text(), Resource: q.r.URL.Path, RequestID: q.id, HostID: q.h.hostID}
 	for _, f := range e.fields {
 		out.Fields = append(out.Fields, xmlField{XMLName: xml.Name{Local: f[0]}, Value: f[1]})
 	}
 	q.xml(e.status(), &out)
-	return false
 }
 
 // xml answers with a document. Errors of writing are those of a client that went away.

@@ -84,6 +84,11 @@ func newID(n int) string {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.answer(w, r, (*request).serve, (*request).xmlError)
+}
+
+// answer takes a request through serve, and through fail if that returns an error.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*request) error, fail func(*request, *apiError)) {
 	out := &answer{ResponseWriter: w}
 	in := &countedBody{ReadCloser: r.Body}
 	r.Body = in
@@ -93,10 +98,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("x-amz-request-id", q.id)
 	head.Set("x-amz-id-2", h.hostID)
 	head.Set("Server", "firn")
-	err := q.serve()
+	err := serve(q)
 	aborted := false
 	if err != nil {
-		aborted = q.fail(err, in)
+		aborted = q.fail(err, in, fail)
 	}
 	if h.opt.Record != nil {
 		h.opt.Record(q.record(start, in.n.Load(), out, err))
