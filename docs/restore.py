@@ -14,15 +14,18 @@ zstd, and what opens a key slot. It reads the log and the packs, never an index,
 SNAPSHOT and OBJECT are IDs or the first digits of one. TARGET must not exist, or be an empty directory. Without
 --identity, age asks for the passphrase of the slot. With --verify, every chunk that is read is hashed and compared with
 its ID, at some 15 MB/s. The chain of commits and the digests in it are always checked, the Ed25519 signatures never.
+Objects that the S3 endpoint sealed once more are opened with the program openssl, those of SSE-C with --customer-key,
+a file with the 32 bytes of the key as they are or in base64.
 Extended attributes, devices and sockets are not restored; owners are, when the user is root.
 
 The sections in the comments are those of docs/format.md.
 """
-import argparse, collections, functools, json, os, signal, sqlite3, struct, subprocess, sys, tempfile, time
+import argparse, base64, collections, functools, hmac, json, os, signal, sqlite3, struct, subprocess, sys, tempfile, time
 
 FULL, META = 1, 2  # Roles of writers.
 FILE, DIRECTORY, SYMLINK, FIFO = range(4)  # Types of nodes.
 CONTENT, TREE = 0, 1  # What a version holds.
+KMS = ("aws:kms", "aws:kms:dsse")  # Encryption with a key of the bucket.
 Pack = collections.namedtuple("Pack", "file frames chunks")
 
 
@@ -198,6 +201,7 @@ class Repository:
     def read_log(self):
         """Folds the commits, from the first to the last, into packs and versions (section 10)."""
         self.writers, self.revoked, self.sessions, self.buckets, self.versions = {}, set(), {}, set(), {}
+        self.settings = {}  # Rows of table bucket.
         # This is a temporary database on disk, because the directories of all packs can be larger than memory.
         self.db = sqlite3.connect("")
         self.db.execute("create table packs (n integer primary key, id unique, kind, tier, size, directory, seq, at)")
@@ -239,7 +243,7 @@ class Repository:
         # A session that is known leads to its writer while it is open, and to False later.
         if writer not in self.revoked and self.sessions.get(header[4]) == (None if begins else writer):
             self.sessions[header[4]] = writer
-            body = record(decode(run(["zstd", "-dcq"], self.decrypt(1, self.extract(body))))[0], 5)
+            body = record(decode(run(["zstd", "-dcq"], self.decrypt(1, self.extract(body))))[0], 6)
             self.apply(n, header, body, self.writers[writer], embedded)
             if ends:
                 self.sessions[header[4]] = False
@@ -264,8 +268,17 @@ class Repository:
         for version in body.get(2, []):
             if record(version, 14)[0] in self.buckets:
                 self.versions.setdefault((version[0], version[1], version[2]), version)
+        for changed in body.get(6, []) if strong else []:
+            version = self.versions.get((changed[0], changed[1], changed[2]))
+            if version:
+                for key in range(8, 13):
+                    version.pop(key, None)
+                version.update(record(changed, 12))
         empty = set(body.get(4, []) if strong else []).difference(version[0] for version in self.versions.values())
         self.buckets -= empty
+        for table, key, value in body.get(5, []) if strong else []:
+            if table == "bucket":
+                self.settings[key] = value
 
     def open_pack(self, n):
         """Decrypts a pack into a temporary file (section 6)."""
@@ -338,6 +351,36 @@ class Repository:
             yield from self.spans(level - 1, span, child) if level else [(span, child)]
         need(size == 0, "the spans of a list do not add up")
 
+    def object(self, version, customer_key):
+        """Yields the bytes of an object, opened when it was sealed once more (section 17)."""
+        system, key, pieces = version.get(10, {}), None, self.content(version[5])
+        if "ssec-key-md5" in system:
+            need(customer_key, "the object is sealed with a key of its client; give --customer-key")
+            key, check = customer_key, base64.b64decode(system["sse-key-check"])
+            need(expand(key, check[:16], b"firn s3 key check") == check[16:], "the object is sealed with another key")
+        elif system.get("sse") in KMS:
+            bucket = self.settings.get(version[0].encode())
+            configurations = decode(bucket)[0].get(6, {}) if bucket else {}
+            key = base64.b64decode(configurations.get("kms:" + system["sse-kms-key-id"], ""))
+            need(len(key) == 32, "the key %s of the bucket is gone" % system["sse-kms-key-id"])
+        if key is None:
+            yield from pieces
+            return
+        data = b""
+        for size in version.get(13, []):
+            while len(data) < 16:
+                data += next(pieces)
+            derived, data, at = expand(key, data[:16], b"firn s3 sealed part").hex(), data[16:], 0
+            while at < size:
+                want = min(size - at, 1 << 24)  # Each run of openssl begins at a block.
+                parts, have = [data], len(data)
+                while have < want:
+                    parts.append(next(pieces))
+                    have += len(parts[-1])
+                data = b"".join(parts)
+                yield run(["openssl", "enc", "-d", "-aes-256-ctr", "-K", derived, "-iv", "%032x" % (at // 16)], data[:want])
+                data, at = data[want:], at + want
+
     def nodes(self, tree, start=b""):
         """Yields the nodes of a directory in order; it may leave out those before start (section 9)."""
         level, data, at = tree[0], self.chunk(tree[1:], 1), 4
@@ -362,6 +405,18 @@ class Repository:
         return node
 
 
+def expand(key, salt, info):
+    """HKDF-SHA256 (RFC 5869) for 32 bytes."""
+    return hmac.digest(hmac.digest(salt, key, "sha256"), info + b"\1", "sha256")
+
+
+def customer_key(path):
+    data = read(path)
+    data = data if len(data) == 32 else base64.b64decode(data)
+    need(len(data) == 32, path + " does not hold a key of 32 bytes")
+    return data
+
+
 def parse_directory(data):
     """Returns frames, as (stored, plain, chunks, codec), and chunks, as (ID, length), of a directory (section 6)."""
     frames, chunks = struct.unpack_from(">II", data)
@@ -383,6 +438,8 @@ def moment(nanoseconds):
 def list_versions(repo, kind):
     for v in sorted((v for v in repo.versions.values() if v[4] == kind), key=lambda v: v[3]):
         size = v[7][8] if kind == TREE else struct.unpack_from(">xQ", v[5])[0]
+        if kind == CONTENT and (v.get(10, {}).get("sse") in KMS or "ssec-key-md5" in v.get(10, {})):
+            size = sum(v.get(13, []))  # Section 17.
         paths = " ".join(map(shown, v[7][2])) if kind == TREE else ""
         print(v[2].hex(), moment(v[3]), "%14d" % size, v[0] + "/" + shown(v[1]), paths)
 
@@ -393,9 +450,9 @@ def list_nodes(nodes):
         print("%s%04o %14s" % ("-dlpcbs"[node[1]], node[2], node.get(12, "")), moment(node[7]), shown(node[0]) + target)
 
 
-def write(repo, handle, out, holes):
+def write(content, out, holes):
     """Writes a content to a file, leaving holes where the content has them, or zeros."""
-    for data in repo.content(handle):
+    for data in content:
         if isinstance(data, bytes):
             out.write(data)
         elif holes:
@@ -424,7 +481,7 @@ def restore(repo, node, target, links):
             previous = name
     elif kind == FILE:
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            write(repo, node[13], out, True)
+            write(repo.content(node[13]), out, True)
     elif kind == SYMLINK:
         os.symlink(node[15], target)
     elif kind == FIFO:
@@ -447,6 +504,7 @@ def main():
     parser.add_argument("repo")
     parser.add_argument("--identity", help="file with an age identity or an ssh key")
     parser.add_argument("--slot", help="key slot to open, such as full/default")
+    parser.add_argument("--customer-key", metavar="FILE", help="key that an object was put with (SSE-C)")
     parser.add_argument("--verify", action="store_true", help="check the ID of every chunk that is read")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, words in {"snapshots": "", "objects": "", "ls": "version [path]", "cat": "version [path]",
@@ -460,13 +518,14 @@ def main():
         if args.command in ("snapshots", "objects"):
             return list_versions(repo, TREE if args.command == "snapshots" else CONTENT)
         if args.command == "cat" and args.path is None:
-            return write(repo, repo.find_version(args.version, CONTENT)[5], out, False)
+            key = args.customer_key and customer_key(args.customer_key)
+            return write(repo.object(repo.find_version(args.version, CONTENT), key), out, False)
         node = repo.find_node(repo.find_version(args.version, TREE)[6], args.path or "/")
         if args.command == "ls":
             list_nodes(repo.nodes(node[14]) if node[1] == DIRECTORY else [node])
         elif args.command == "cat":
             need(node[1] == FILE, "%s is not a regular file" % args.path)
-            write(repo, node[13], out, False)
+            write(repo.content(node[13]), out, False)
         else:
             if node[1] == DIRECTORY and os.path.isdir(args.target):
                 os.rmdir(args.target)  # This fails unless the directory is empty.

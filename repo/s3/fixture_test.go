@@ -48,6 +48,8 @@ type server struct {
 	e     *object.Engine
 	store tier.Store
 	clock *clock
+
+	identity *age.X25519Identity // opens the repository
 }
 
 // account is a user and its key pair.
@@ -80,7 +82,7 @@ func newServerOn(t testing.TB, opt Options, store tier.Store) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, store: store, clock: &clock{now: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}}
+	s := &server{t: t, store: store, identity: identity, clock: &clock{now: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}}
 	ro := repo.Options{CacheDir: t.TempDir(), BootID: "boot", Now: s.clock.Now, Warn: func(m string) { t.Log("warning:", m) }}
 	if _, err := repo.Init(t.Context(), s.store, identity.Recipient(), ro, repo.InitOptions{}); err != nil {
 		t.Fatal(err)
