@@ -88,7 +88,8 @@ func (q *request) translate(err error) *apiError {
 		return errorf("AccessDenied", "Access Denied because object protected by object lock.")
 	case errors.Is(err, object.ErrSnapshot):
 		return errorf("MethodNotAllowed", "This key holds a snapshot, which only firn backup writes.")
-	case errors.Is(err, object.ErrBusy), errors.Is(err, object.ErrClosed), errors.Is(err, repo.ErrBusy):
+	case errors.Is(err, object.ErrBusy), errors.Is(err, object.ErrClosed), errors.Is(err, repo.ErrBusy),
+		errors.Is(err, repo.ErrSealed), errors.Is(err, repo.ErrDropped): // a prune took the ground away: the next try has new
 		return errorf("SlowDown", "")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errorf("IncompleteBody", "")
