@@ -10,6 +10,7 @@ import (
 
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo/object"
+	"github.com/firnstore/firn/repo/s3/access"
 )
 
 // copySource names the source of a copy.
@@ -207,9 +208,32 @@ func (q *request) newCopy(src *copyOrigin) (c *copying, err error) {
 		}
 	}
 	if !retag {
+		if err := q.mayCopyTags(src); err != nil {
+			return nil, err
+		}
 		c.version.Tags = src.v.Tags
 	}
 	return c, c.sealing.note(c.version.System)
+}
+
+// mayCopyTags refuses to copy tags to who may not read those of the source, or is forbidden
+// to set any.
+func (q *request) mayCopyTags(src *copyOrigin) error {
+	if len(src.v.Tags) == 0 {
+		return nil
+	}
+	set, err := q.h.settingsOf(src.b)
+	if err != nil {
+		return err
+	}
+	action := "s3:GetObjectTagging"
+	if src.copySource.version != "" {
+		action = "s3:GetObjectVersionTagging"
+	}
+	if !q.allowedIn(set, action, src.key, src.v) || access.Denied(q.ask(q.set, "s3:PutObjectTagging", q.key, nil)) {
+		return errorf("AccessDenied", "")
+	}
+	return nil
 }
 
 // changes reports whether a copy onto itself changes what S3 counts as a change, metadata

@@ -65,6 +65,27 @@ func TestCopyAcrossAccounts(t *testing.T) {
 	s.must(200, altUser, "GET", "/altbucket/k", "")
 }
 
+// Tags are copied for those only who may read them.
+func TestCopyOfTags(t *testing.T) {
+	s := newServer(t, Options{ACLs: true})
+	s.must(200, mainUser, "PUT", "/bkt", "")
+	s.must(200, altUser, "PUT", "/altbucket", "")
+	s.must(200, mainUser, "PUT", "/bkt/k", "x", "x-amz-tagging", "team=red")
+	copied := func(status int, headers ...string) {
+		t.Helper()
+		s.must(status, altUser, "PUT", "/altbucket/k", "", append(headers, "x-amz-copy-source", "bkt/k")...)
+	}
+	s.must(204, mainUser, "PUT", "/bkt?policy", policyDoc(`"Effect":"Allow","Principal":"*","Action":"s3:GetObject"`))
+	copied(403)
+	copied(200, "x-amz-tagging-directive", "REPLACE")
+	s.must(200, altUser, "GET", "/altbucket/k", "").want(t, "x-amz-tagging-count", "-")
+	s.must(204, mainUser, "PUT", "/bkt?policy", policyDoc(`"Effect":"Allow","Principal":"*","Action":["s3:GetObject","s3:GetObjectTagging"]`))
+	copied(200)
+	s.must(200, altUser, "GET", "/altbucket/k", "").want(t, "x-amz-tagging-count", "1")
+	s.must(204, altUser, "PUT", "/altbucket?policy", strings.ReplaceAll(policyDoc(`"Effect":"Deny","Principal":"*","Action":"s3:PutObjectTagging"`), "bkt", "altbucket"))
+	copied(403)
+}
+
 func TestCopyOntoItself(t *testing.T) {
 	s := newServer(t, Options{})
 	s.newBucket("bucket")

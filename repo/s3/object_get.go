@@ -37,7 +37,7 @@ func (q *request) getObject() error {
 	if err != nil {
 		return err
 	}
-	metadataHeaders(head, v)
+	metadataHeaders(head, v, q.may)
 	sseHeaders(head, v)
 	for name, value := range overrides {
 		head.Set(name, value)

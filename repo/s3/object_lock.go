@@ -93,13 +93,13 @@ func lockTime(t, now time.Time, name, value string) (int64, error) {
 	return t.UnixNano(), nil
 }
 
-// lockHeaders tells the lock of a version.
-func lockHeaders(head http.Header, v *index.Version) {
-	if v.Lock != nil && v.Lock.Mode != 0 && int(v.Lock.Mode) < len(lockModes) {
+// lockHeaders tells the lock of a version, as far as the requester may know it.
+func lockHeaders(head http.Header, v *index.Version, may func(action string) bool) {
+	if v.Lock != nil && v.Lock.Mode != 0 && int(v.Lock.Mode) < len(lockModes) && may("s3:GetObjectRetention") {
 		head.Set(headLockMode, lockModes[v.Lock.Mode])
 		head.Set(headLockUntil, isoTime(time.Unix(0, v.Lock.Until)))
 	}
-	if hold := holdStatus(v); hold != "" {
+	if hold := holdStatus(v); hold != "" && may("s3:GetObjectLegalHold") {
 		head.Set(headHold, hold)
 	}
 }

@@ -101,3 +101,31 @@ func TestLockNeedsItsBucket(t *testing.T) {
 	marker := s.must(204, mainUser, "DELETE", "/locked/k", "").Header.Get("x-amz-version-id")
 	s.refusedDigested(405, "MethodNotAllowed", mainUser, "/locked/k?retention&versionId="+marker, retention("GOVERNANCE", s.clock.Now().Add(time.Hour)))
 }
+
+// Tags and locks are told to those only who could ask for them.
+func TestHeadersByPermission(t *testing.T) {
+	s := newServer(t, Options{ACLs: true})
+	s.must(200, mainUser, "PUT", "/bkt", "", "x-amz-bucket-object-lock-enabled", "true")
+	s.must(200, mainUser, "PUT", "/bkt/k", "x", "Content-MD5", md5Header("x"), "x-amz-tagging", "team=red", headHold, "ON",
+		headLockMode, "GOVERNANCE", headLockUntil, "2030-01-01T00:00:00Z")
+	told := func(who *account, tags, mode, hold string) {
+		t.Helper()
+		for _, method := range []string{"GET", "HEAD"} {
+			s.must(200, who, method, "/bkt/k", "").want(t, "x-amz-tagging-count", tags, headLockMode, mode, headHold, hold)
+		}
+	}
+	may := func(actions string) {
+		t.Helper()
+		s.must(204, mainUser, "PUT", "/bkt?policy", policyDoc(`"Effect":"Allow","Principal":"*","Action":["s3:GetObject"`+actions+`]`))
+	}
+	may("")
+	told(mainUser, "1", "GOVERNANCE", "ON")
+	told(altUser, "-", "-", "-")
+	told(anonymous, "-", "-", "-")
+	may(`,"s3:GetObjectTagging"`)
+	told(altUser, "1", "-", "-")
+	may(`,"s3:GetObjectRetention"`)
+	told(altUser, "-", "GOVERNANCE", "-")
+	may(`,"s3:GetObjectLegalHold"`)
+	told(altUser, "-", "-", "ON")
+}

@@ -194,8 +194,9 @@ func parseRedirect(head http.Header, v *index.Version) error {
 	return nil
 }
 
-// metadataHeaders tells what is kept with a version.
-func metadataHeaders(head http.Header, v *index.Version) {
+// metadataHeaders tells what is kept with a version. may reports whether the requester has a
+// permission, as tags, retention and legal hold are told only to who could ask for them.
+func metadataHeaders(head http.Header, v *index.Version, may func(action string) bool) {
 	for _, name := range systemHeaders {
 		if value := v.System[name]; value != "" {
 			head.Set(name, value)
@@ -212,7 +213,7 @@ func metadataHeaders(head http.Header, v *index.Version) {
 	if missing > 0 {
 		head.Set("x-amz-missing-meta", itoa(missing))
 	}
-	if len(v.Tags) > 0 {
+	if len(v.Tags) > 0 && may("s3:GetObjectTagging") {
 		head.Set("x-amz-tagging-count", itoa(len(v.Tags)))
 	}
 	if v.Class != "" && v.Class != "STANDARD" {
@@ -221,5 +222,13 @@ func metadataHeaders(head http.Header, v *index.Version) {
 	if to := v.System[metaRedirect]; to != "" {
 		head.Set("x-amz-website-redirect-location", to)
 	}
-	lockHeaders(head, v)
+	lockHeaders(head, v, may)
+}
+
+// may is for metadataHeaders, about the version of the request.
+func (q *request) may(action string) bool {
+	if action == "s3:GetObjectTagging" {
+		action = versioned(action, "s3:GetObjectVersionTagging")(q)
+	}
+	return q.allowed(action, q.key, q.v)
 }

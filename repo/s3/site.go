@@ -164,7 +164,7 @@ func (q *request) errorPage(e *apiError, key string) error {
 	for _, h := range e.headers {
 		head.Set(h[0], h[1])
 	}
-	metadataHeaders(head, q.v)
+	metadataHeaders(head, q.v, q.may)
 	head.Set("ETag", quoted(etagOf(q.v)))
 	head.Set("Last-Modified", httpTime(modified(q.v)))
 	head.Set("Content-Length", itoa(o.size))
