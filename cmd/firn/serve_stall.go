@@ -28,6 +28,7 @@ func (g *stallGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	gw := &guardedWriter{ResponseWriter: w, g: g, control: http.NewResponseController(w)}
 	if r.Body != nil && r.Body != http.NoBody {
 		gw.body = &guardedBody{ReadCloser: r.Body, w: gw, first: r.ProtoMajor == 1}
+		r = r.WithContext(r.Context()) // a copy: net/http looks at the body in its own to end a connection well
 		r.Body = gw.body
 	}
 	defer gw.begin() // net/http flushes the answer behind the handler

@@ -147,3 +147,17 @@ func TestStalledClientsAreCut(t *testing.T) {
 		})
 	}
 }
+
+// TestGuardLeavesTheRequestAlone is for net/http, which ends a connection by what it finds
+// in the request that it made.
+func TestGuardLeavesTheRequestAlone(t *testing.T) {
+	r := httptest.NewRequest("PUT", "/b/k", io.LimitReader(nil, 0))
+	own, guarded := r.Body, false
+	g := &stallGuard{limit: time.Minute, now: time.Now, next: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, guarded = r.Body.(*guardedBody)
+	})}
+	g.ServeHTTP(httptest.NewRecorder(), r)
+	if r.Body != own || !guarded {
+		t.Errorf("the body of the request is %T, guarded within: %t", r.Body, guarded)
+	}
+}

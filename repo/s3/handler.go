@@ -91,6 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*request) error, fail func(*request, *apiError)) {
 	out := &answer{ResponseWriter: w}
 	in := &countedBody{ReadCloser: r.Body}
+	r = r.WithContext(r.Context()) // a copy: net/http looks at the body in its own to end a connection well
 	r.Body = in
 	q := &request{h: h, w: out, r: r, id: newID(8), now: h.e.Now().UTC()}
 	start := q.now

@@ -51,3 +51,30 @@ func TestBodyIsNotAskedForInVain(t *testing.T) {
 		t.Errorf("of a public bucket: %d %s, want 100", status, body)
 	}
 }
+
+// TestAnswerOutlivesTheBody has a client that sends far more than is read before an error
+// is answered. A connection that is closed at once then is reset, and with it goes the
+// answer, unless the client was quick.
+func TestAnswerOutlivesTheBody(t *testing.T) {
+	s := newServer(t, Options{})
+	s.must(200, mainUser, "PUT", "/bkt", "")
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	const size = 8 * drainLimit
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_, _ = io.WriteString(conn, "PUT /bkt/key HTTP/1.1\r\nHost: "+s.Listener.Addr().String()+"\r\nContent-Length: "+itoa(size)+"\r\n\r\n")
+		_, _ = io.WriteString(conn, strings.Repeat("x", size))
+	}()
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(answer), "<Code>AccessDenied</Code>") {
+		t.Errorf("read %q, then %v; want the answer and a proper end", answer, err)
+	}
+	conn.Close()
+	<-sent
+}
