@@ -27,6 +27,7 @@ var codes = map[string]struct {
 	"IncompleteBody":                                 {400, "You did not provide the number of bytes specified by the Content-Length HTTP header"},
 	"IncorrectNumberOfFilesInPostRequest":            {400, "POST requires exactly one file upload per request."},
 	"InlineDataTooLarge":                             {400, "Inline data exceeds the maximum allowed size"},
+	"InsufficientStorage":                            {507, "The server has no space left to store this. Try again when its administrator has freed some."},
 	"InternalError":                                  {500, "We encountered an internal error. Please try again."},
 	"InvalidAccessKeyId":                             {403, "The AWS Access Key Id you provided does not exist in our records."},
 	"InvalidArgument":                                {400, "Invalid Argument"},

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/repo/object"
@@ -93,10 +95,27 @@ func (q *request) translate(err error) *apiError {
 		return errorf("SlowDown", "")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errorf("IncompleteBody", "")
+	case noSpace(err):
+		return errorf("InsufficientStorage", "")
+	case errors.Is(err, context.Canceled) && q.r.Context().Err() == nil:
+		// The client is still there: a session that another request shared has failed, or the
+		// engine is being closed.
+		return errorf("SlowDown", "")
 	case errors.Is(err, context.Canceled):
 		return errorf("RequestTimeout", "")
 	}
 	return errorf("InternalError", "")
+}
+
+// noSpace reports whether the disk of the repository, or the quota on it, is used up. S3 has
+// no code for that. The status of WebDAV makes clients say so at once, where they would try
+// an InternalError again and again.
+func noSpace(err error) bool {
+	const windowsHandleDiskFull, windowsDiskFull = syscall.Errno(39), syscall.Errno(112)
+	if runtime.GOOS == "windows" && (errors.Is(err, windowsDiskFull) || errors.Is(err, windowsHandleDiskFull)) {
+		return true
+	}
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // errorBody is the answer to a request that failed.
