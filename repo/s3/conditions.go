@@ -69,14 +69,15 @@ func (q *request) writeCondition() (writeCheck, error) {
 	if err != nil || check == nil {
 		return nil, err
 	}
-	return check, q.mayCompare(q.key, object.Ref{}, q.r.Header.Get("If-Match")+q.r.Header.Get("If-None-Match"))
+	head := q.r.Header
+	return check, q.mayCompare(q.key, object.Ref{}, head.Get("If-Match")+head.Get("If-None-Match")+head.Get("If-Unmodified-Since"))
 }
 
-// mayCompare refuses a condition about the ETag of a version to who may not read it, since
-// whether it holds tells of the content. tags is the value of the header; about "*" and ""
-// anybody may ask. What is not there can be compared by who may learn that.
-func (q *request) mayCompare(key string, ref object.Ref, tags string) error {
-	if tags = strings.TrimSpace(tags); tags == "" || tags == "*" {
+// mayCompare refuses a condition about ETag or time of a version to who may not read it, since
+// whether it holds tells of them. value is that of the headers; about "*" and "" anybody may
+// ask. What is not there can be compared by who may learn that.
+func (q *request) mayCompare(key string, ref object.Ref, value string) error {
+	if value = strings.TrimSpace(value); value == "" || value == "*" {
 		return nil
 	}
 	v, _, err := q.h.e.Version(q.bucket, key, ref)
@@ -94,46 +95,54 @@ func (q *request) mayCompare(key string, ref object.Ref, tags string) error {
 	return errorf("AccessDenied", "")
 }
 
-// parseWriteCondition reads the conditions as RFC 9110 has them, lists of ETags and * in both.
-// Amazon itself refuses an ETag in If-None-Match and * in If-Match; both headers at once are
-// refused here too, as nothing says what is meant.
+// parseWriteCondition reads the conditions as RFC 9110 has them: lists of ETags and * in both
+// headers, and If-Unmodified-Since, which is ignored beside If-Match or when it is no time.
+// Amazon itself refuses an ETag in If-None-Match and * in If-Match, and does not document the
+// third; both of the first at once are refused here too, as nothing says what is meant.
 func parseWriteCondition(head http.Header, key string) (writeCheck, error) {
 	match, none := head.Get("If-Match"), head.Get("If-None-Match")
+	since, _ := http.ParseTime(head.Get("If-Unmodified-Since"))
 	switch {
 	case match != "" && none != "":
 		return nil, errorf("NotImplemented", "").with("Header", "If-Match,If-None-Match").
 			with("additionalMessage", "Multiple conditional request headers present in the request")
-	case none != "":
-		return func(_ *object.Bucket, current *index.Version) error {
-			if current != nil && etagMatches(none, etagOf(current)) {
-				return preconditionFailed("If-None-Match")
-			}
-			return nil
-		}, nil
-	case match != "":
-		return func(_ *object.Bucket, current *index.Version) error {
-			if current == nil {
-				return errorf("NoSuchKey", "").with("Key", key)
-			}
-			if !etagMatches(match, etagOf(current)) {
-				return preconditionFailed("If-Match")
-			}
-			return nil
-		}, nil
+	case match == "" && none == "" && since.IsZero():
+		return nil, nil
 	}
-	return nil, nil
+	return func(_ *object.Bucket, current *index.Version) error {
+		switch {
+		case current == nil && match != "":
+			return errorf("NoSuchKey", "").with("Key", key)
+		case current == nil:
+			return nil
+		case match != "" && !etagMatches(match, etagOf(current)):
+			return preconditionFailed("If-Match")
+		case match == "" && modifiedAfter(current, since):
+			return preconditionFailed("If-Unmodified-Since")
+		case none != "" && etagMatches(none, etagOf(current)):
+			return preconditionFailed("If-None-Match")
+		}
+		return nil
+	}, nil
+}
+
+// modifiedAfter compares by seconds, as headers give them; the zero time is after all.
+func modifiedAfter(v *index.Version, since time.Time) bool {
+	return !since.IsZero() && modified(v).Truncate(time.Second).After(since)
 }
 
 // deleteConditions are those on the version that a delete names.
 type deleteConditions struct {
 	match        string // ETag; "" is none
+	noneMatch    string
+	unmodified   string // since
 	lastModified string
 	size         string
 }
 
 func parseDeleteConditions(head http.Header) deleteConditions {
-	return deleteConditions{match: head.Get("If-Match"), lastModified: head.Get("x-amz-if-match-last-modified-time"),
-		size: head.Get("x-amz-if-match-size")}
+	return deleteConditions{match: head.Get("If-Match"), noneMatch: head.Get("If-None-Match"), unmodified: head.Get("If-Unmodified-Since"),
+		lastModified: head.Get("x-amz-if-match-last-modified-time"), size: head.Get("x-amz-if-match-size")}
 }
 
 // check returns a check for object.DeleteRequest, nil when there is no condition. named is
@@ -157,6 +166,7 @@ func (c deleteConditions) check(key string, named bool) (writeCheck, error) {
 			return nil, errorf("InvalidArgument", "").with("ArgumentName", "x-amz-if-match-size").with("ArgumentValue", c.size)
 		}
 	}
+	since, _ := http.ParseTime(c.unmodified)
 	return func(_ *object.Bucket, v *index.Version) error {
 		switch {
 		case v == nil && c.match != "" && !named:
@@ -165,6 +175,10 @@ func (c deleteConditions) check(key string, named bool) (writeCheck, error) {
 			return nil // what has to be gone is
 		case c.match != "" && (v.Kind == index.DeleteMarker || !etagMatches(c.match, etagOf(v))):
 			return preconditionFailed("If-Match")
+		case c.match == "" && modifiedAfter(v, since):
+			return preconditionFailed("If-Unmodified-Since")
+		case c.noneMatch != "" && v.Kind != index.DeleteMarker && etagMatches(c.noneMatch, etagOf(v)):
+			return preconditionFailed("If-None-Match")
 		case c.lastModified != "" && !modified(v).Truncate(time.Second).Equal(want.Truncate(time.Second)):
 			return preconditionFailed("x-amz-if-match-last-modified-time")
 		case c.size != "" && objectSize(v) != size:

@@ -46,7 +46,8 @@ func TestReadConditions(t *testing.T) {
 }
 
 func TestWriteConditions(t *testing.T) {
-	is := &index.Version{System: map[string]string{metaETag: "abc"}}
+	at := time.Date(2026, 11, 20, 10, 0, 0, 5000, time.UTC)
+	is := &index.Version{Time: at.UnixNano(), System: map[string]string{metaETag: "abc"}}
 	for _, c := range []struct {
 		name      string
 		headers   []string
@@ -63,6 +64,9 @@ func TestWriteConditions(t *testing.T) {
 		{name: "none of several", headers: []string{"If-None-Match", `"x", "abc"`}, on: "PreconditionFailed"},
 		{name: "not another", headers: []string{"If-None-Match", `"x"`}},
 		{name: "any", headers: []string{"If-Match", "*"}, onNil: "NoSuchKey"},
+		{name: "unmodified since", headers: []string{"If-Unmodified-Since", httpTime(at)}},
+		{name: "unmodified since before", headers: []string{"If-Unmodified-Since", httpTime(at.Add(-time.Second))}, on: "PreconditionFailed"},
+		{name: "match wins over unmodified", headers: []string{"If-Match", "abc", "If-Unmodified-Since", httpTime(at.Add(-time.Second))}, onNil: "NoSuchKey"},
 		{name: "both", headers: []string{"If-Match", "abc", "If-None-Match", "*"}, parse: "NotImplemented"},
 		{name: "both with ETags", headers: []string{"If-Match", "*", "If-None-Match", "abc"}, parse: "NotImplemented"},
 	} {
@@ -96,6 +100,11 @@ func TestDeleteConditions(t *testing.T) {
 		{"time", deleteConditions{lastModified: httpTime(at)}, "", "", ""},
 		{"ISO time", deleteConditions{lastModified: isoTime(at)}, "", "", ""},
 		{"other time", deleteConditions{lastModified: httpTime(at.Add(time.Second))}, "PreconditionFailed", "", "PreconditionFailed"},
+		{"not this", deleteConditions{noneMatch: "abc"}, "PreconditionFailed", "", ""},
+		{"not another", deleteConditions{noneMatch: "x"}, "", "", ""},
+		{"unmodified since", deleteConditions{unmodified: httpTime(at)}, "", "", ""},
+		{"unmodified since before", deleteConditions{unmodified: httpTime(at.Add(-time.Second))}, "PreconditionFailed", "", "PreconditionFailed"},
+		{"unmodified since no time", deleteConditions{unmodified: "yesterday"}, "", "", ""},
 		{"size", deleteConditions{size: "0"}, "", "", ""},
 		{"other size", deleteConditions{size: "1"}, "PreconditionFailed", "", "PreconditionFailed"},
 	} {

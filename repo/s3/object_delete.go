@@ -22,7 +22,7 @@ func (q *request) deleteObject() error {
 	if err != nil {
 		return err
 	}
-	if err := q.mayCompare(q.key, ref, conditions.match); err != nil {
+	if err := q.mayCompare(q.key, ref, conditions.match+conditions.noneMatch+conditions.unmodified); err != nil {
 		return err
 	}
 	results, err := q.h.e.Delete(q.ctx(), q.bucket, []object.DeleteRequest{{

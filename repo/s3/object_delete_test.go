@@ -25,6 +25,9 @@ func TestConditionalDelete(t *testing.T) {
 	s.refused(412, "PreconditionFailed", mainUser, "DELETE", "/bucket/k", "", "If-Match", "other")
 	s.refused(412, "PreconditionFailed", mainUser, "DELETE", "/bucket/k", "", "x-amz-if-match-size", "7")
 	s.refused(412, "PreconditionFailed", mainUser, "DELETE", "/bucket/k", "", "x-amz-if-match-last-modified-time", "Wed, 21 Oct 2015 07:28:00 GMT")
+	s.refused(412, "PreconditionFailed", mainUser, "DELETE", "/bucket/k", "", "If-Unmodified-Since", "Wed, 21 Oct 2015 07:28:00 GMT")
+	s.refused(412, "PreconditionFailed", mainUser, "DELETE", "/bucket/k", "", "If-None-Match", etag("x"))
+	s.refused(412, "PreconditionFailed", mainUser, "PUT", "/bucket/k", "y", "If-Unmodified-Since", "Wed, 21 Oct 2015 07:28:00 GMT")
 	s.must(200, mainUser, "GET", "/bucket/k", "")
 	s.must(204, mainUser, "DELETE", "/bucket/k", "", "If-Match", etag("x"), "x-amz-if-match-size", "1", "x-amz-if-match-last-modified-time", httpTime(s.clock.Now())).
 		want(t, "x-amz-version-id", "-", "x-amz-delete-marker", "-")
@@ -60,6 +63,7 @@ func TestConditionsNeedRead(t *testing.T) {
 		s.refused(403, "AccessDenied", altUser, "PUT", "/bkt/k", "y", "If-None-Match", tag)
 		s.refused(403, "AccessDenied", altUser, "PUT", "/bkt/none", "y", "If-Match", tag)
 		s.refused(403, "AccessDenied", altUser, "DELETE", "/bkt/k", "", "If-Match", tag)
+		s.refused(403, "AccessDenied", altUser, "DELETE", "/bkt/k", "", "If-None-Match", tag)
 		if r := s.deleteAll(200, altUser, "bkt", entry("k", "<ETag>"+tag+"</ETag>")); !strings.Contains(r.body, "<Error><Key>k</Key><Code>AccessDenied</Code>") {
 			t.Error(r.body)
 		}
