@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/firnstore/firn/repo/s3"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -43,6 +45,7 @@ type serveFlags struct {
 	websiteDomains  []string
 	metricsListen   string
 	accessLog       string
+	logDelivery     time.Duration // how long the logs that buckets ask for wait
 }
 
 func (a *app) serveS3Command() *cobra.Command {
@@ -98,6 +101,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	fl.StringArrayVar(&f.websiteDomains, "website-domain", nil, "`NAME` below which the first label of a host is the bucket of a website; other hosts are buckets as a whole (repeat)")
 	fl.StringVar(&f.metricsListen, "metrics-listen", "", "`ADDRESS` for /metrics (Prometheus) and /healthz, apart from S3")
 	fl.StringVar(&f.accessLog, "access-log", "", "`FILE` that gets a line of JSON for each request; - is standard output")
+	fl.DurationVar(&f.logDelivery, "log-delivery", s3.DefaultLogEvery, "deliver the access logs that buckets ask for every `TIME`")
 	for _, name := range []string{"tls-cert", "tls-key", "users-file", "credentials-file", "access-log"} {
 		_ = cmd.MarkFlagFilename(name)
 	}
@@ -123,6 +127,8 @@ func (f *serveFlags) check() error {
 		return usageError("--idle-timeout %s: want at least 1s", f.idle)
 	case f.stall < time.Second:
 		return usageError("--stall-timeout %s: want at least 1s", f.stall)
+	case f.logDelivery < time.Second:
+		return usageError("--log-delivery %s: want at least 1s", f.logDelivery)
 	case f.shutdown < 0:
 		return usageError("--shutdown-timeout %s: want 0 or more", f.shutdown)
 	}

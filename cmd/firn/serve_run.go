@@ -133,6 +133,9 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 	h := s3.New(s.e, s3.Options{
 		Region: s.f.region, Domains: s.f.domains, ACLs: s.f.acls, NoV2: s.f.noV2, Record: s.record,
 	})
+	if err := h.KeepLogs(s.e.Repository().Index().Path()+"-access-logs", s.fault); err != nil {
+		return err
+	}
 	s.s3, s.sites = h, h.Website(s.f.websiteDomains)
 	servers := map[*http.Server][]net.Listener{s.server(s.handle): s.listeners}
 	if len(s.webs) > 0 {
@@ -142,7 +145,42 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 		servers[s.metricsServer()] = []net.Listener{s.aside}
 	}
 	s.banner(p)
+	defer s.deliverLogs(h)() // after the last request
 	return s.run(ctx, servers)
+}
+
+// fault tells the operator, now and then, what goes wrong inside.
+func (s *s3Server) fault(text string) { _, _ = s.faults.Write([]byte(text)) }
+
+// deliverLogs delivers the access logs that buckets ask for, until the function that it
+// returns is called, which delivers the rest.
+func (s *s3Server) deliverLogs(h *s3.Handler) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	deliver := func(ctx context.Context) {
+		if err := h.DeliverLogs(ctx); err != nil {
+			s.fault(err.Error() + "; they are delivered later")
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(s.f.logDelivery)
+		defer tick.Stop()
+		deliver(context.Background()) // what was left when the last server ended
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			case <-h.LogsWaiting():
+			}
+			deliver(context.Background())
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+		deliver(context.Background())
+	}
 }
 
 // listen opens the sockets.

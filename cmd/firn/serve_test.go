@@ -39,6 +39,7 @@ func TestServeFlags(t *testing.T) {
 		{"--max-uploads -1", "--max-uploads -1"},
 		{"--idle-timeout 10ms", "--idle-timeout"},
 		{"--stall-timeout 0", "--stall-timeout"},
+		{"--log-delivery 0", "--log-delivery"},
 		{"--shutdown-timeout -1s", "--shutdown-timeout"},
 	} {
 		var f serveFlags

@@ -248,6 +248,13 @@ func (h *Handler) parseSettings(b *object.Bucket) (*settings, error) {
 			return nil, fmt.Errorf("lifecycle configuration of bucket %s: %w", b.Name, err)
 		}
 	}
+	if doc := b.Config[confLogging]; doc != "" {
+		c := loggingConfig{}
+		if err := parseXML([]byte(doc), &c); err != nil {
+			return nil, fmt.Errorf("logging configuration of bucket %s: %w", b.Name, err)
+		}
+		s.logging = c.LoggingEnabled
+	}
 	if doc := b.Config[confWebsite]; doc != "" {
 		s.website = &websiteConfig{}
 		if err := parseXML([]byte(doc), s.website); err != nil {

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"io"
 	"net/http"
@@ -30,27 +31,31 @@ type Options struct {
 // Record is what happened to one request. It is the receiver's. Fields that do not apply
 // are zero.
 type Record struct {
-	Time      time.Time // of arrival
-	Duration  time.Duration
-	ID        string // x-amz-request-id
-	Remote    string // address of the client
-	Requester string // name of the user; "" is anonymous
-	Operation string // name in the API reference, "" when none was found
-	Method    string
-	URI       string // as received
-	Bucket    string
-	Key       string
-	VersionID string
-	Status    int
-	Code      string // of the S3 error, or ""
-	Err       error  // inside the server, when Status is 500
-	In, Out   int64  // bytes of bodies
-	UserAgent string
-	Referer   string
-	Scheme    string // of the signature: SigV4, SigV2, or ""
-	AuthType  string // AuthHeader, QueryString, or ""
-	Host      string
-	TLS       string // version, or ""
+	Time       time.Time // of arrival
+	Duration   time.Duration
+	TurnAround time.Duration // until the first byte of the answer
+	ID         string        // x-amz-request-id
+	Remote     string        // address of the client
+	Requester  string        // name of the user; "" is anonymous
+	Operation  string        // name in the API reference, "" when none was found
+	Method     string
+	URI        string // as received
+	Proto      string // HTTP/1.1
+	Bucket     string
+	Key        string
+	VersionID  string
+	Status     int
+	Code       string // of the S3 error, or ""
+	Err        error  // inside the server, when Status is 500
+	In, Out    int64  // bytes of bodies
+	UserAgent  string
+	Referer    string
+	Scheme     string // of the signature: SigV4, SigV2, or ""
+	AuthType   string // AuthHeader, QueryString, or ""
+	Host       string
+	TLS        string // version, or ""
+	Cipher     string // of TLS, or ""
+	Region     string // of the bucket, or ""
 }
 
 // Handler answers S3 requests over an engine.
@@ -62,6 +67,9 @@ type Handler struct {
 
 	mu       sync.Mutex
 	settings map[string]*settings // by bucket; see settingsOf
+
+	logs    *logSpool // nil: no access logs are delivered
+	logWarn func(string)
 
 	principals map[*object.User]*access.Principal // see principal; guarded by mu
 }
@@ -84,12 +92,12 @@ func newID(n int) string {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.answer(w, r, (*request).serve, (*request).xmlError)
+	h.answer(w, r, (*request).serve, (*request).xmlError, false)
 }
 
 // answer takes a request through serve, and through fail if that returns an error.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*request) error, fail func(*request, *apiError)) {
-	out := &answer{ResponseWriter: w}
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*request) error, fail func(*request, *apiError), site bool) {
+	out := &answer{ResponseWriter: w, now: h.e.Now}
 	in := &countedBody{ReadCloser: r.Body}
 	r = r.WithContext(r.Context()) // a copy: net/http looks at the body in its own to end a connection well
 	r.Body = in
@@ -104,9 +112,11 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*req
 	if err != nil {
 		aborted = q.fail(err, in, fail)
 	}
+	rec := q.record(start, in.n.Load(), out, err)
 	if h.opt.Record != nil {
-		h.opt.Record(q.record(start, in.n.Load(), out, err))
+		h.opt.Record(rec)
 	}
+	q.keepLog(rec, site)
 	if aborted {
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
@@ -118,18 +128,20 @@ type answer struct {
 	status int
 	n      int64
 	code   string
+	now    func() time.Time
+	first  time.Time // when the answer began
 }
 
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 && status >= 200 {
-		a.status = status
+		a.status, a.first = status, a.now()
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
 
 func (a *answer) Write(p []byte) (int, error) {
 	if a.status == 0 {
-		a.status = http.StatusOK
+		a.status, a.first = http.StatusOK, a.now()
 	}
 	n, err := a.ResponseWriter.Write(p)
 	a.n += int64(n)
@@ -154,7 +166,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 func (q *request) record(start time.Time, in int64, out *answer, err error) *Record {
 	rec := &Record{
 		Time: start, Duration: q.h.e.Now().Sub(start), ID: q.id, Remote: q.r.RemoteAddr,
-		Method: q.r.Method, URI: q.r.RequestURI, Bucket: q.bucket, Key: q.key,
+		Method: q.r.Method, URI: q.r.RequestURI, Proto: q.r.Proto, Bucket: q.bucket, Key: q.key,
 		VersionID: q.query.Get("versionId"), Status: out.status, Code: out.code, In: in, Out: out.n,
 		UserAgent: q.r.UserAgent(), Referer: q.r.Referer(), Host: q.r.Host,
 	}
@@ -171,7 +183,13 @@ func (q *request) record(start time.Time, in int64, out *answer, err error) *Rec
 		rec.Err = err
 	}
 	if q.r.TLS != nil {
-		rec.TLS = tlsVersion(q.r.TLS.Version)
+		rec.TLS, rec.Cipher = tlsVersion(q.r.TLS.Version), tls.CipherSuiteName(q.r.TLS.CipherSuite)
+	}
+	if q.b != nil {
+		rec.Region = q.h.region(q.b)
+	}
+	if !out.first.IsZero() {
+		rec.TurnAround = out.first.Sub(start)
 	}
 	return rec
 }

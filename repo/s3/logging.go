@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/firnstore/firn/repo/object"
 	"github.com/firnstore/firn/repo/s3/access"
@@ -161,17 +162,16 @@ func (q *request) checkLogTarget(l *loggingEnabled) error {
 	if err != nil {
 		return err
 	}
-	if !q.mayDeliverLogs(set, l.TargetPrefix) {
+	if !mayDeliverLogs(set, q.set, l.TargetPrefix, q.now) {
 		return errorf("InvalidTargetBucketForLogging", "You must either provide the necessary permissions to the logging service using a bucket policy "+
 			"or give the log-delivery group WRITE and READ_ACP permissions to the target bucket").with("TargetBucket", l.TargetBucket)
 	}
 	return nil
 }
 
-// mayDeliverLogs reports whether a bucket lets the log service store logs of the bucket of the
-// request: by its policy, which may name the prefix alone or what begins with it, or with
+// mayDeliverLogs reports whether a bucket lets the log service store logs of another: by its policy, which may name the prefix alone or what begins with it, or with
 // both permissions in its ACL.
-func (q *request) mayDeliverLogs(target *settings, prefix string) bool {
+func mayDeliverLogs(target, source *settings, prefix string, now time.Time) bool {
 	ask := func(action, key string, p access.Permission) bool {
 		return access.Allowed(&access.Query{
 			Who: &access.Principal{Service: access.LogService}, Action: action, Permission: p,
@@ -180,9 +180,9 @@ func (q *request) mayDeliverLogs(target *settings, prefix string) bool {
 			Context: func(name string) []string {
 				switch name {
 				case "aws:sourcearn":
-					return []string{"arn:aws:s3:::" + q.bucket}
+					return []string{"arn:aws:s3:::" + source.b.Name}
 				case "aws:sourceaccount":
-					return []string{q.set.owner}
+					return []string{source.owner}
 				case "aws:securetransport":
 					return []string{"true"}
 				}
@@ -190,7 +190,7 @@ func (q *request) mayDeliverLogs(target *settings, prefix string) bool {
 			},
 		})
 	}
-	some := prefix + q.now.Format("2006-01-02-15-04-05-") + q.id // as delivery names them
+	some := prefix + now.UTC().Format("2006-01-02-15-04-05-") + "0123456789ABCDEF" // as delivery names them
 	if ask("s3:PutObject", some, access.None) || prefix != "" && ask("s3:PutObject", prefix, access.None) {
 		return true
 	}

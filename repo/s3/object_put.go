@@ -259,6 +259,7 @@ func (q *request) putObject() error {
 
 // putHeaders tells of an object that was put whole.
 func (q *request) putHeaders(v *index.Version) {
+	q.made = v
 	head := q.w.Header()
 	head.Set("ETag", quoted(etagOf(v)))
 	sumHeaders(head, v.System)

@@ -42,6 +42,8 @@ type request struct {
 	v      *index.Version
 	latest bool
 
+	made *index.Version // by the request, nil if none; for the log
+
 	facts *bodyFacts // read ahead for conditions of policies, nil if none asked
 }
 

@@ -43,6 +43,7 @@ type settings struct {
 	encryption *encryptionDefault
 	lifecycle  *lifecycleConfig // nil when there are no rules
 	website    *websiteConfig   // nil when there is none
+	logging    *loggingEnabled  // nil when no logs are wanted
 }
 
 // settingsOf parses the settings of a bucket, or returns those parsed before.

@@ -17,7 +17,7 @@ import (
 // below one of the domains, or else as a whole.
 func (h *Handler) Website(domains []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.answer(w, r, func(q *request) error { return q.serveSite(domains) }, (*request).htmlError)
+		h.answer(w, r, func(q *request) error { return q.serveSite(domains) }, (*request).htmlError, true)
 	})
 }
 
