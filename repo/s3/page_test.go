@@ -97,6 +97,49 @@ func TestPageNamesWhatThereIs(t *testing.T) {
 	}
 }
 
+// TestPageHasTheLimits holds the numbers of section "Sizes and counts" to the constants.
+func TestPageHasTheLimits(t *testing.T) {
+	page, err := os.ReadFile("../../docs/s3.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## 12. Sizes and counts\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	const kib, mib, gib, tib = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+	for row, numbers := range map[string][]string{
+		"object":                         {itoa(maxObject/tib) + " TiB"},
+		"put, part or copy at once":      {itoa(maxPut/gib) + " GiB"},
+		"parts":                          {grouped(maxParts), itoa(minPart/mib) + " MiB"},
+		"key":                            {grouped(maxKey)},
+		"user metadata":                  {itoa(maxUserMeta/kib) + " KiB"},
+		"tags":                           {itoa(maxObjectTags) + " of an object", itoa(maxBucketTags) + " of a bucket", itoa(maxTagKey), itoa(maxTagValue)},
+		"entries of a page":              {grouped(maxListed), grouped(maxBuckets)},
+		"keys in a `DeleteObjects`":      {grouped(maxDeletes), itoa(maxDeleteBody/mib) + " MiB"},
+		"list of parts in a completion":  {itoa(maxCompletion/mib) + " MiB"},
+		"XML of a configuration":         {itoa(maxConfig/kib) + " KiB", itoa(maxBigConfig/mib) + " MiB", grouped(maxElements)},
+		"configurations of a bucket":     {itoa(maxConfigs/mib) + " MiB"},
+		"CORS, lifecycle, routing rules": {itoa(maxCORSRules), grouped(maxLifecycleRules), itoa(maxRoutingRules)},
+		"fields of a form":               {itoa(maxFormFields/kib) + " KiB"},
+		"names of KMS keys":              {grouped(maxKMSName), itoa(maxKMSKeys)},
+	} {
+		_, rest, found := strings.Cut(section, "\n| "+row+" | ")
+		limit, _, _ := strings.Cut(rest, " | ")
+		for _, n := range numbers {
+			if !found || !strings.Contains(limit, n) {
+				t.Errorf("docs/s3.md says of %s: %q, and not %s", row, limit, n)
+			}
+		}
+	}
+}
+
+// grouped writes a number below a million with a comma, as pages for people do.
+func grouped(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return strconv.Itoa(n/1000) + "," + strconv.Itoa(1000 + n%1000)[1:]
+}
+
 // TestFormatHasEveryName looks for the names of system metadata and of configurations in
 // the section of docs/format.md that is about them.
 func TestFormatHasEveryName(t *testing.T) {
