@@ -21,6 +21,7 @@ type InitOptions struct {
 	Profile     chunk.Profile // chunk.DefaultProfile()
 	PostQuantum bool          // identities of ML-KEM-768 + X25519; stock age before 1.3 cannot read them
 	SlotName    string        // "default"
+	Parity      int           // percentage of parity beside every file, 1 to 100; 0: none
 }
 
 // Init makes a repository in an empty store, with one key slot of role full sealed to
@@ -49,7 +50,7 @@ func Init(ctx context.Context, store tier.Store, recipient age.Recipient, opt Op
 	if err := ring.prepare(); err != nil {
 		return "", err
 	}
-	file, hash, err := genesis(ring, opt)
+	file, hash, err := genesis(ring, opt, choice.Parity)
 	if err != nil {
 		return "", err
 	}
@@ -62,6 +63,15 @@ func Init(ctx context.Context, store tier.Store, recipient age.Recipient, opt Op
 	}
 	if err := tier.Put(ctx, store, configName, formatConfig(s.Repository)); err != nil {
 		return "", fmt.Errorf("create repository in %s: %w", store, err)
+	}
+	if choice.Parity > 0 {
+		_, err := protectEntrance(ctx, store, choice.Parity)
+		if err == nil {
+			_, _, err = protectStretch(ctx, store, stretch{1, 1}, choice.Parity)
+		}
+		if err != nil {
+			opt.Warn(fmt.Sprintf("there is no parity yet, the first backup will add it: %v", err))
+		}
 	}
 	return s.Repository, nil
 }
@@ -129,11 +139,18 @@ func newIdentity(postQuantum bool) (identity, recipient string, err error) {
 }
 
 // genesis is commit 1: it admits its own writer, and its hash names the repository.
-func genesis(ring *keyring, opt Options) ([]byte, index.Hash, error) {
+func genesis(ring *keyring, opt Options, percent int) ([]byte, index.Hash, error) {
 	c := &index.Commit{Header: index.Header{
 		Seq: 1, Time: opt.Now().UnixNano(), Step: index.Begin | index.End,
 		Admitted: []index.Certificate{index.NewCertificate(ring.public(), index.Full, ring.signer)},
 	}}
+	if percent != 0 {
+		row, err := parityRow(percent)
+		if err != nil {
+			return nil, index.Hash{}, err
+		}
+		c.Body.Rows = []index.Row{row}
+	}
 	session, err := newSession(opt.Rand)
 	if err != nil {
 		return nil, index.Hash{}, err

@@ -77,15 +77,18 @@ func AddKey(ctx context.Context, r *Repository, role index.Role, name string, to
 	if err := ring.prepare(); err != nil {
 		return err
 	}
+	if err := dropParity(ctx, r.store, slotPath(s.Role, s.Name)); err != nil { // of a slot that had the name
+		return err
+	}
 	if err := sealSlot(ctx, r.store, &s, to); err != nil {
 		return err
 	}
 	cert := index.NewCertificate(ring.public(), role, r.ring.signer)
 	own := r.ring.public()
 	return r.once(ctx, Ops{Admitted: []index.Certificate{cert}, Rows: []index.Row{
-		{Table: "setting", Key: writerRow(role.String(), name), Value: cert.Writer[:]},
+		{Table: tableSetting, Key: writerRow(role.String(), name), Value: cert.Writer[:]},
 		// The slot that init made has no such row yet.
-		{Table: "setting", Key: writerRow(r.ring.Role, r.ring.Name), Value: own[:]},
+		{Table: tableSetting, Key: writerRow(r.ring.Role, r.ring.Name), Value: own[:]},
 	}})
 }
 
@@ -121,7 +124,7 @@ func (r *Repository) RemoveKey(ctx context.Context, role, name string) error {
 		return fmt.Errorf("key slot %s/%s is the one in use and cannot revoke itself; "+
 			"open the repository with another full key to remove it: %w", role, name, ErrRole)
 	}
-	if writer, err := r.index.Row("setting", writerRow(role, name)); err == nil && len(writer) == 32 {
+	if writer, err := r.index.Row(tableSetting, writerRow(role, name)); err == nil && len(writer) == 32 {
 		if err := r.once(ctx, Ops{Revoked: []index.WriterKey{index.WriterKey(writer)}}); err != nil {
 			return err
 		}
@@ -129,7 +132,16 @@ func (r *Repository) RemoveKey(ctx context.Context, role, name string) error {
 			return err
 		}
 	}
-	if err := r.store.Delete(ctx, slotPath(role, name)); err != nil {
+	// Parity first, since a slot with parity is brought back; and again, in case that
+	// somebody made it meanwhile.
+	err = dropParity(ctx, r.store, slotPath(role, name))
+	if err == nil {
+		err = r.store.Delete(ctx, slotPath(role, name))
+	}
+	if err == nil {
+		err = dropParity(ctx, r.store, slotPath(role, name))
+	}
+	if err != nil {
 		return fmt.Errorf("remove key slot %s/%s: %w", role, name, err)
 	}
 	return nil

@@ -59,10 +59,11 @@ type PruneResult struct {
 	Later  PackSum `json:"later"`    // kept: beyond what this run may write
 	Unused int64   `json:"unused"`   // dead sealed bytes that stay, by estimate
 
-	Removed PackSum `json:"removed"` // files removed now
-	Waiting PackSum `json:"waiting"` // files removed once the grace has passed
-	Unknown PackSum `json:"unknown"` // files of sessions that the log does not know; they stay
-	Sealed  int64   `json:"sealed"`  // sessions
+	Removed PackSum `json:"removed"`        // files removed now
+	Parity  int64   `json:"parity_removed"` // bytes of the parity of such files, removed now
+	Waiting PackSum `json:"waiting"`        // files removed once the grace has passed
+	Unknown PackSum `json:"unknown"`        // files of sessions that the log does not know; they stay
+	Sealed  int64   `json:"sealed"`         // sessions
 	DryRun  bool    `json:"dry_run,omitempty"`
 }
 
@@ -312,7 +313,7 @@ func (p *pruner) foresee(plan *prunePlan) error {
 		return err
 	}
 	for _, f := range sw.gone {
-		p.res.Removed.add(f.Size)
+		p.removed(f)
 	}
 	p.res.Unknown = sw.unknown
 	if err := p.waiting(); err != nil {

@@ -69,6 +69,8 @@ type Repository struct {
 	gapless  uint64              // the commit behind which no other was found when last looked; guarded by logMu
 	behind   error               // why the index lacks a commit that this process made; guarded by logMu
 
+	parityMu sync.Mutex // held while the log gets parity
+
 	packs  packCache
 	frames frameCache
 }

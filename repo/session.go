@@ -57,6 +57,7 @@ type Session struct {
 	relied reliance
 	added  atomic.Int64 // sealed bytes of finished packs
 	claims [claimShards]claimShard
+	guard  *guard
 }
 
 // finished is a pack that a commit may announce.
@@ -72,7 +73,7 @@ func (r *Repository) Begin(ctx context.Context) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{r: r, id: id, last: r.opt.Now()}
+	s := &Session{r: r, id: id, last: r.opt.Now(), guard: newGuard(ctx, r)}
 	for i := range s.claims {
 		s.claims[i].ids = map[chunk.ID]struct{}{}
 	}
@@ -122,6 +123,7 @@ func (s *Session) End(ctx context.Context, ops Ops) error {
 	if err := s.r.Checkpoint(ctx, false); err != nil {
 		s.r.opt.Warn(fmt.Sprintf("no checkpoint was written: %v", err)) // the log has everything
 	}
+	s.guard.finish(ctx)
 	return nil
 }
 
@@ -131,6 +133,7 @@ func (s *Session) Abandon(ctx context.Context) error {
 	s.mu.Lock()
 	s.over = true
 	s.mu.Unlock()
+	s.guard.stop()
 	err := s.End(ctx, Ops{})
 	if errors.Is(err, ErrSealed) {
 		err = nil
@@ -160,6 +163,7 @@ func (s *Session) commit(ctx context.Context, step index.Step, ops *Ops) error {
 		return err
 	}
 	s.unclaim(packs)
+	s.guard.add(packs)
 	return nil
 }
 

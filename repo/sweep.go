@@ -3,6 +3,7 @@ package repo
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/pack"
@@ -26,22 +27,24 @@ type sweeper struct {
 	unknown PackSum
 }
 
-// listFiles lists the files of packs that are in no commit.
+// listFiles lists the files of packs that are in no commit, and their parity.
 func (p *pruner) listFiles() (files []tier.Info, err error) {
-	err = p.r.store.List(p.ctx, "packs/", "", func(fi tier.Info) error {
-		id, ok := packFile(fi.Name)
-		if !ok {
-			return nil
+	for _, prefix := range []string{"packs/", parityName("packs/")} {
+		err = p.r.store.List(p.ctx, prefix, "", func(fi tier.Info) error {
+			id, ok := packFile(strings.TrimPrefix(fi.Name, parityFolder))
+			if !ok {
+				return nil
+			}
+			_, err := p.r.index.PackByID(id)
+			if errors.Is(err, index.ErrNotFound) {
+				files = append(files, fi)
+				err = nil
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list packs: %w", err)
 		}
-		_, err := p.r.index.PackByID(id)
-		if errors.Is(err, index.ErrNotFound) {
-			files = append(files, fi)
-			err = nil
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list packs: %w", err)
 	}
 	return files, nil
 }
@@ -81,9 +84,18 @@ func (p *pruner) sweep() error {
 		if err != nil {
 			return fmt.Errorf("remove %s: %w", fi.Name, err)
 		}
-		p.res.Removed.add(fi.Size)
+		p.removed(fi)
 	}
 	return nil
+}
+
+// removed counts a file that was, or would be, removed.
+func (p *pruner) removed(fi tier.Info) {
+	if strings.HasPrefix(fi.Name, parityFolder) {
+		p.res.Parity += fi.Size
+	} else {
+		p.res.Removed.add(fi.Size)
+	}
 }
 
 // judge decides by the folded state. r.logMu is held, so that all answers are of one state.
@@ -95,7 +107,7 @@ func (sw *sweeper) judge() error {
 	}
 	x := sw.p.r.index
 	for _, fi := range sw.files {
-		id, _ := packFile(fi.Name)
+		id, _ := packFile(strings.TrimPrefix(fi.Name, parityFolder))
 		if stays[id] {
 			continue
 		}
@@ -108,7 +120,9 @@ func (sw *sweeper) judge() error {
 		}
 		switch state, err := x.SessionState(id.Session()); {
 		case errors.Is(err, index.ErrNotFound):
-			sw.unknown.add(fi.Size)
+			if !strings.HasPrefix(fi.Name, parityFolder) {
+				sw.unknown.add(fi.Size)
+			}
 		case err != nil:
 			return err
 		case state != index.SessionOpen || sw.p.s == nil && sw.p.dead[id.Session()]:

@@ -9,8 +9,9 @@ import (
 	"github.com/firnstore/firn/pack"
 )
 
-// Rows of table job, docs/format.md, section 10.
+// Tables, and rows of table job, docs/format.md, section 10.
 const (
+	tableSetting = "setting"
 	tableJob     = "job"
 	keyDropped   = "dropped/"   // + pack ID: a tombstone
 	keyForgotten = "forgotten/" // + snapshot ID: a Forgotten

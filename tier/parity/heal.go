@@ -162,6 +162,9 @@ func (h *Healing) State(i int) State {
 	return state
 }
 
+// AllDamaged reports whether nothing is left of the files: then they may be others.
+func (h *Healing) AllDamaged() bool { return int64(len(h.bad)) == h.s.g.blocks(h.s.total) }
+
 // Damaged is how many blocks of data are.
 func (h *Healing) Damaged() int { return len(h.bad) }
 
