@@ -15,6 +15,7 @@ type proposal struct {
 	small  *repo.Prepared // content that the commit brings along
 	gen    *generation    // not nil: content was stored, or is relied on, in this generation
 	decide func(*decision) error
+	weight int64 // of its operations in bytes, when there are many
 	done   chan error
 }
 
@@ -39,6 +40,9 @@ type decision struct {
 	ix  *index.Index
 	now int64 // ns since 1970, later than that of every decision before
 	ops *repo.Ops
+
+	events *places // of the commit; nil while something is looked at before
+	broken error   // of tell: nothing of the proposal may be
 }
 
 // Bounds of one commit.
@@ -137,6 +141,7 @@ func (e *Engine) take() (batch []*proposal) {
 			rest = append(rest, p)
 		} else {
 			batch = append(batch, p)
+			size += p.weight
 			if p.small != nil {
 				size += p.small.Content.Size()
 			}
@@ -255,6 +260,7 @@ func (e *Engine) tryCommit(batch []*proposal, errs []error) error {
 		return err
 	}
 	e.committed()
+	e.wakeDelivery()
 	if err := e.r.Behind(); err != nil {
 		// It is durable. But whoever is told so expects to find it, and would be shown
 		// the state from before.
@@ -269,12 +275,13 @@ func (e *Engine) decide(batch []*proposal, failed, decided []error, ops *repo.Op
 	prepare := ops.Prepare
 	*ops = repo.Ops{Prepare: prepare}
 	wanted := false
+	events := &places{}
 	for i, p := range batch {
 		if failed[i] != nil {
 			continue
 		}
 		own := repo.Ops{}
-		d := &decision{e: e, ix: e.r.Index(), now: e.tick(), ops: &own}
+		d := &decision{e: e, ix: e.r.Index(), now: e.tick(), ops: &own, events: events}
 		if decided[i] = p.decide(d); decided[i] != nil {
 			continue
 		}
@@ -290,6 +297,7 @@ func (e *Engine) decide(batch []*proposal, failed, decided []error, ops *repo.Op
 	if !wanted {
 		return errNothing
 	}
+	e.told.Store(events.told)
 	return nil
 }
 

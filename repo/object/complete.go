@@ -24,6 +24,8 @@ type CompleteRequest struct {
 	// parts, before the commit; it may be called more than once.
 	Check  func(b *Bucket, current *index.Version) error
 	Finish func(v *index.Version, parts []*Part) error
+
+	Tell Teller // as in PutRequest; once, however often the upload is completed
 }
 
 // CompletePart names a part of an upload, 1 to 10 000. What is in System has to be in that
@@ -75,7 +77,7 @@ func (e *Engine) Complete(ctx context.Context, req *CompleteRequest) (*index.Ver
 		if err != nil {
 			return nil, err
 		}
-		put := &PutRequest{Bucket: req.Bucket, Key: req.Key, Version: u.Version, Check: req.Check}
+		put := &PutRequest{Bucket: req.Bucket, Key: req.Key, Version: u.Version, Check: req.Check, Tell: req.Tell}
 		if err := e.mayPut(put); err != nil {
 			return nil, err
 		}

@@ -48,6 +48,8 @@ type Engine struct {
 	checkpointing atomic.Bool
 	background    sync.WaitGroup
 	broken        sync.Once
+	told          atomic.Bool   // the commit under way has events
+	delivery      chan struct{} // see Told
 
 	memory  budget        // of bodies on their way to a commit
 	reading budget        // of what is read ahead
@@ -88,7 +90,8 @@ func Open(ctx context.Context, r *repo.Repository, opt Options) (*Engine, error)
 	}
 	e := &Engine{
 		r: r, opt: opt, wake: make(chan struct{}, 1), finished: make(chan struct{}),
-		memory: newBudget(bodyMemory), reading: newBudget(readMemory),
+		delivery: make(chan struct{}, 1),
+		memory:   newBudget(bodyMemory), reading: newBudget(readMemory),
 		buckets: map[string]cached[Bucket]{}, users: map[string]cached[User]{},
 		sweep: map[string][]byte{},
 	}

@@ -74,6 +74,8 @@ type PutRequest struct {
 	// Source, when not nil, is a version whose content the new one shares; it has to exist
 	// still when the commit is made.
 	Source *Source
+
+	Tell Teller // of the version that was made
 }
 
 // Source names a version by its place.
@@ -214,7 +216,7 @@ func (d *decision) put(req *PutRequest, v *index.Version) (*index.Version, error
 		return nil, err
 	}
 	d.ops.Versions = append(d.ops.Versions, put)
-	return &put, nil
+	return &put, d.tell(req.Tell, b, Made, &put)
 }
 
 // stamp gives a version its time and ID. The ID begins with the time, which lets listings
@@ -258,6 +260,8 @@ type EditRequest struct {
 	// Change gets a copy, may be called more than once, and its error leaves everything as
 	// it was.
 	Change func(b *Bucket, v *index.Version) error
+
+	Tell Teller // of the version as it is now
 }
 
 // Edit changes a version in place: it keeps ID, time and content. ErrLocked when a
@@ -290,7 +294,7 @@ func (e *Engine) Edit(ctx context.Context, req *EditRequest) (*index.Version, er
 			d.ops.Edits = append(d.ops.Edits, index.Edit{Bucket: v.Bucket, Key: v.Key, ID: v.ID,
 				Class: v.Class, User: v.User, System: v.System, Lock: v.Lock, Tags: v.Tags})
 			edited = &v
-			return nil
+			return d.tell(req.Tell, b, Edited, &v)
 		},
 	})
 	return edited, err
@@ -315,6 +319,8 @@ type DeleteRequest struct {
 	Check func(b *Bucket, v *index.Version) error
 
 	System map[string]string // of the delete marker, its owner for one
+
+	Tell Teller // of what was done, if anything
 }
 
 // DeleteResult is what became of a DeleteRequest. To delete what is not there is no error
@@ -336,7 +342,7 @@ func (e *Engine) Delete(ctx context.Context, bucket string, reqs []DeleteRequest
 		for _, i := range round {
 			scopes = append(scopes, keyScope(bucket, reqs[i].Key))
 		}
-		err := e.propose(&proposal{scopes: scopes, decide: func(d *decision) error {
+		err := e.propose(&proposal{scopes: scopes, weight: deleteWeight * int64(len(round)), decide: func(d *decision) error {
 			b, err := e.bucketAt(bucket)
 			if err != nil {
 				return err
@@ -344,7 +350,7 @@ func (e *Engine) Delete(ctx context.Context, bucket string, reqs []DeleteRequest
 			for _, i := range round {
 				results[i] = d.delete(b, &reqs[i])
 			}
-			return nil
+			return d.broken
 		}})
 		if err != nil {
 			return nil, err
@@ -352,6 +358,9 @@ func (e *Engine) Delete(ctx context.Context, bucket string, reqs []DeleteRequest
 	}
 	return results, nil
 }
+
+// deleteWeight is about what one delete adds to a commit in bytes, an event included.
+const deleteWeight = 1 << 10
 
 // rounds splits requests so that none has a key twice; nearly always there is one round.
 func rounds(reqs []DeleteRequest) (list [][]int) {
@@ -390,6 +399,7 @@ func (d *decision) delete(b *Bucket, req *DeleteRequest) (res DeleteResult) {
 	if err := d.remove(v, req.Bypass); err != nil {
 		return DeleteResult{Err: err}
 	}
+	_ = d.tell(req.Tell, b, Removed, v) // kept in d.broken
 	return DeleteResult{Removed: v}
 }
 
@@ -406,5 +416,6 @@ func (d *decision) mark(b *Bucket, req *DeleteRequest) DeleteResult {
 		return DeleteResult{Err: err}
 	}
 	d.ops.Versions = append(d.ops.Versions, m)
+	_ = d.tell(req.Tell, b, Marked, &m)
 	return DeleteResult{Marker: &m}
 }
