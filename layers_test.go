@@ -34,8 +34,9 @@ var layers = map[string][]string{
 	"cmd/firnbench":  {},
 	"cmd/s3bench":    {},
 
-	"cmd/firntorture":      {"cmd/firntorture/kill"},
-	"cmd/firntorture/kill": {},
+	"cmd/firntorture":        {"cmd/firntorture/kill", "cmd/firntorture/damage"},
+	"cmd/firntorture/damage": {"chunk", "pack", "tier", "index", "repo", "repo/object", "snapshot"},
+	"cmd/firntorture/kill":   {},
 }
 
 // testOnly may be imported by tests of any package, besides what the package may.

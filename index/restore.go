@@ -41,12 +41,32 @@ func (x *Index) LoadCheckpoint(r io.ReaderAt, size int64, founder WriterKey, met
 	return nil
 }
 
+// VerifyCheckpoint checks a checkpoint of size bytes as LoadCheckpoint does, without the
+// metadata identity and without what its body says: signature, certificates and the digest of
+// the body. It returns the commit that it stands for.
+func VerifyCheckpoint(r io.ReaderAt, size int64, founder WriterKey) (seq uint64, commit Hash, err error) {
+	h, at, err := openCheckpoint(r, size, founder)
+	if err != nil {
+		return 0, commit, err
+	}
+	hash := blake3.New()
+	if _, err := io.Copy(hash, bufio.NewReaderSize(io.NewSectionReader(r, at, size-at), int(min(readSize, size)))); err != nil {
+		return 0, commit, err
+	}
+	if [32]byte(hash.Sum(nil)) != h.Body.Digest {
+		return 0, commit, fmt.Errorf("body: %w: digest differs", ErrCorrupt)
+	}
+	return h.Seq, h.Hash, nil
+}
+
 func (x *Index) loadCheckpoint(r io.ReaderAt, size int64, founder WriterKey, meta age.Identity) error {
 	h, at, err := openCheckpoint(r, size, founder)
 	if err != nil {
 		return err
 	}
-	body := func() io.Reader { return bufio.NewReaderSize(io.NewSectionReader(r, at, size-at), readSize) }
+	body := func() io.Reader {
+		return bufio.NewReaderSize(io.NewSectionReader(r, at, size-at), int(min(readSize, size)))
+	}
 	hash := blake3.New()
 	if _, err := io.Copy(hash, body()); err != nil {
 		return err

@@ -85,10 +85,18 @@ func AddKey(ctx context.Context, r *Repository, role index.Role, name string, to
 	}
 	cert := index.NewCertificate(ring.public(), role, r.ring.signer)
 	own := r.ring.public()
+	digest, err := slotDigest(ctx, r.store, role.String(), name)
+	if err != nil {
+		return err
+	}
+	ownDigest, err := slotDigest(ctx, r.store, r.ring.Role, r.ring.Name)
+	if err != nil {
+		return err
+	}
 	return r.once(ctx, Ops{Admitted: []index.Certificate{cert}, Rows: []index.Row{
-		{Table: tableSetting, Key: writerRow(role.String(), name), Value: cert.Writer[:]},
-		// The slot that init made has no such row yet.
-		{Table: tableSetting, Key: writerRow(r.ring.Role, r.ring.Name), Value: own[:]},
+		{Table: tableSetting, Key: writerRow(role.String(), name), Value: cert.Writer[:]}, digest,
+		// The slot that init made has no such rows yet.
+		{Table: tableSetting, Key: writerRow(r.ring.Role, r.ring.Name), Value: own[:]}, ownDigest,
 	}})
 }
 
@@ -125,7 +133,8 @@ func (r *Repository) RemoveKey(ctx context.Context, role, name string) error {
 			"open the repository with another full key to remove it: %w", role, name, ErrRole)
 	}
 	if writer, err := r.index.Row(tableSetting, writerRow(role, name)); err == nil && len(writer) == 32 {
-		if err := r.once(ctx, Ops{Revoked: []index.WriterKey{index.WriterKey(writer)}}); err != nil {
+		ops := Ops{Revoked: []index.WriterKey{index.WriterKey(writer)}, Rows: []index.Row{{Table: tableSetting, Key: slotRow(role, name)}}}
+		if err := r.once(ctx, ops); err != nil {
 			return err
 		}
 		if err := r.renewCheckpoints(ctx); err != nil {

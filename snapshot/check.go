@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/firnstore/firn/chunk"
@@ -27,7 +28,7 @@ type CheckOptions struct {
 // Finding is something that is not as it should be.
 type Finding struct {
 	File      string   `json:"file,omitempty"` // of the repository
-	Kind      string   `json:"kind"`           // log, pack, snapshot, content, note
+	Kind      string   `json:"kind"`           // log, pack, config, key, checkpoint, snapshot, content, note
 	Err       error    `json:"-"`
 	Message   string   `json:"message"`
 	Snapshots []string `json:"snapshots,omitempty"` // that it affects
@@ -68,7 +69,8 @@ type checker struct {
 
 // Check proves that the log is whole and every version complete: each commit, each
 // pack with the size that its commit says, each tree block, each list, and a location
-// for each chunk. With ReadData, or for a part of the packs, it also reads packs and
+// for each chunk; and that config, key slots and checkpoints are what was written, and
+// dropped packs can come back. With ReadData, or for a part of the packs, it also reads packs and
 // compares every chunk with its ID. Findings are reported, not returned as an error;
 // the error says why the check itself could not go on.
 func Check(ctx context.Context, r *repo.Repository, opt CheckOptions) (*CheckResult, error) {
@@ -77,7 +79,7 @@ func Check(ctx context.Context, r *repo.Repository, opt CheckOptions) (*CheckRes
 		opt.Progress = &Progress{}
 	}
 	c := &checker{ctx: ctx, r: r, opt: &opt, seen: map[chunk.ID]struct{}{}}
-	for _, step := range []func() error{c.log, c.packs, c.versions, c.data, c.notes} {
+	for _, step := range []func() error{c.log, c.packs, c.beside, c.versions, c.data, c.notes} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -115,6 +117,14 @@ func (c *checker) packs() error {
 			f.Err = errors.Join(err, aerr)
 		}
 		c.find(f)
+	})
+}
+
+// beside checks what no version needs now.
+func (c *checker) beside() error {
+	return c.r.VerifyBeside(c.ctx, c.opt.ReadData, func(file string, err error) {
+		kind, _, _ := strings.Cut(file, "/")
+		c.find(Finding{File: file, Kind: strings.TrimSuffix(kind, "s"), Err: err})
 	})
 }
 
@@ -310,16 +320,9 @@ func (c *checker) affected(f *Finding, id pack.ID) error {
 			lost[e.ID] = struct{}{}
 		}
 	}
-	all, err := List(c.r, Filter{})
-	if err != nil {
-		return err
-	}
 	a := &affectedWalk{c: c, lost: lost, clean: map[chunk.ID]struct{}{}, f: f}
-	for _, s := range all {
-		n := len(f.Paths)
-		if a.dir(tree(s.Root.Tree), "/", s.Short()); len(f.Paths) > n {
-			f.Snapshots = append(f.Snapshots, s.ID())
-		}
+	if err := eachVersion(c.r, a.version); err != nil {
+		return err
 	}
 	return c.ctx.Err()
 }
@@ -330,6 +333,26 @@ type affectedWalk struct {
 	lost  map[chunk.ID]struct{}
 	clean map[chunk.ID]struct{} // directories without any
 	f     *Finding
+}
+
+func (a *affectedWalk) version(v *index.Version) error {
+	n := len(a.f.Paths)
+	switch v.Kind {
+	case index.ContentPayload:
+		if h, err := repo.ParseContent(v.Content); (err != nil || a.file(h)) && n < maxAffected {
+			a.f.Paths = append(a.f.Paths, v.Bucket+"/"+string(v.Key))
+		}
+	case index.TreePayload:
+		s, err := fromVersion(v)
+		if err != nil {
+			return nil // which Check tells
+		}
+		a.dir(tree(s.Root.Tree), "/", s.Short())
+	}
+	if len(a.f.Paths) > n {
+		a.f.Snapshots = append(a.f.Snapshots, v.ID.String())
+	}
+	return nil
 }
 
 func (a *affectedWalk) dir(t tree, at, snap string) (hit bool) {

@@ -26,9 +26,10 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Prove that the repository is whole",
 		Long: `Prove that the log is whole and signed, that every pack is there with its size, and that
-every snapshot leads to chunks that some pack holds. That reads metadata only. With
---read-data it also reads every pack and compares every chunk with its name; with
---read-data-subset a part of the packs, chosen at random each time.
+every snapshot leads to chunks that some pack holds; and that config, key slots and
+checkpoints are as they were written. That reads metadata only. With --read-data it also
+reads every pack and compares every chunk with its name; with --read-data-subset a part
+of the packs, chosen at random each time.
 
 Each thing that is not as it should be is named, with the snapshots and files that it
 affects, and the exit code is 13. A check changes nothing.

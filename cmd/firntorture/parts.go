@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firnstore/firn/cmd/firntorture/damage"
 	"github.com/firnstore/firn/cmd/firntorture/kill"
 )
 
@@ -23,6 +24,7 @@ var parts = []part{
 	{"full", 5, real(kill.Fill, "full disks under firn %s")},
 	{"power", 10, real(kill.Power, "power failures under firn %s")},
 	{"crowd", 10, real(kill.Crowd, "firn %s beside all others")},
+	{"damage", 20, damaged},
 }
 
 func partNames() string {
@@ -51,4 +53,27 @@ func real(f func(context.Context, kill.Options) (*kill.Score, error), what strin
 		t.count("objects read and compared", s.Objects)
 		return t, nil
 	}
+}
+
+// damaged is the part that damages a repository.
+func damaged(ctx context.Context, opt *options, until time.Time) (*tally, error) {
+	s, err := damage.Run(ctx, damage.Options{Dir: opt.dir, Seed: opt.seed, Until: until, Log: opt.log})
+	if err != nil {
+		return nil, err
+	}
+	t := &tally{Wrong: s.Wrong, Panics: s.Panics, Hangs: s.Hangs, Failed: s.Missed + s.Unnamed, Failures: s.Failures}
+	for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
+		t.count(kind, s.Faults[kind])
+	}
+	t.count("bits of all files but packs that were flipped", int64(s.Covered[0]))
+	t.count("of so many", int64(s.All[0]))
+	t.count("single-fault runs, with and without an index", s.Trials)
+	t.count("of them detected", s.Detected)
+	for _, why := range slices.Sorted(maps.Keys(s.Hidden)) {
+		t.count("hidden: "+why, s.Hidden[why])
+	}
+	t.count("not detected", s.Missed)
+	t.count("detected, but not all that is lost was named", s.Unnamed)
+	t.count("restores of damaged repositories", s.Restores)
+	return t, nil
 }
