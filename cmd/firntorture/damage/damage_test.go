@@ -6,7 +6,7 @@ import (
 )
 
 func TestEachFaultIsDetected(t *testing.T) {
-	s, err := Run(t.Context(), Options{Dir: t.TempDir(), Seed: 1, Until: time.Now().Add(15 * time.Second), Log: func(s string) { t.Log(s) }})
+	s, err := Run(t.Context(), Options{Dir: t.TempDir(), Seed: 1, Until: time.Now().Add(8 * time.Second), Log: func(s string) { t.Log(s) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,9 +76,9 @@ type place struct {
 	at   int
 }
 
-// plan deals out the faults of a fixture: first each of those of which there are few, then
-// flips and cuts. Of all files but packs it deals every bit and every length once, in an order
-// that the seed decides; of packs as many, at random.
+// plan deals out the faults of a fixture: each of those of which there are few, and flips and
+// cuts between and after them. Of all files but packs it deals every bit and every length once,
+// in an order that the seed decides; of packs as many, at random.
 type plan struct {
 	rng     *rand.Rand
 	whole   files
@@ -117,6 +117,7 @@ func newPlan(f *fixture, seed uint64) *plan {
 		p.rollbacks(i, old)
 	}
 	p.all = [2]int{len(p.flips), len(p.cuts)}
+	p.rng.Shuffle(len(p.few), func(i, j int) { p.few[i], p.few[j] = p.few[j], p.few[i] })
 	p.rng.Shuffle(len(p.flips), func(i, j int) { p.flips[i], p.flips[j] = p.flips[j], p.flips[i] })
 	p.rng.Shuffle(len(p.cuts), func(i, j int) { p.cuts[i], p.cuts[j] = p.cuts[j], p.cuts[i] })
 	return p
@@ -143,12 +144,12 @@ const everything = "the whole repository"
 // next deals a fault. There is always another.
 func (p *plan) next() fault {
 	p.dealt++
-	if len(p.few) > 0 {
+	if p.dealt%2 == 0 && len(p.few) > 0 {
 		f := p.few[0]
 		p.few = p.few[1:]
 		return f
 	}
-	if turn := p.dealt % 8; turn < 5 && len(p.flips) > 0 {
+	if turn := p.dealt / 2 % 8; turn < 5 && len(p.flips) > 0 {
 		at := p.flips[0]
 		p.flips, p.covered[0] = p.flips[1:], p.covered[0]+1
 		return fault{kind: flip, file: at.file, at: at.at}
