@@ -2,8 +2,13 @@ package s3
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"io"
 	"net/http"
@@ -90,7 +95,7 @@ func (q *request) putPart(u *object.Upload, number int, key []byte, sum partSum,
 		algo, beside = sum.want.algo, newChecksum(algo)
 		src = &tappedReader{Reader: src, hash: beside}
 	}
-	b, err := newBody(key, algo, digest != nil, src)
+	b, err := newBody(key, algo, digest != nil || key != nil, src)
 	if err != nil {
 		return nil, "", err
 	}
@@ -109,11 +114,33 @@ func (q *request) putPart(u *object.Upload, number int, key []byte, sum partSum,
 		if beside != nil {
 			stored = base64.StdEncoding.EncodeToString(beside.Sum(nil))
 		}
+		if sums.sealed {
+			if sums.etag, err = sealedPartETag(key, u.ID, number, sums.md5); err != nil {
+				return err
+			}
+		}
 		p.Size = sums.size
 		p.System = map[string]string{metaETag: sums.etag, metaSum + strings.ToLower(sum.stored): stored}
 		return nil
 	})
 	return p, shown, err
+}
+
+// partETagInfo separates the keys of ETags from the others that are derived of a key.
+const partETagInfo = "firn s3 part etag"
+
+// sealedPartETag returns the ETag of a part that key seals. Who sends a part again, since
+// no answer came, has the ETag of any of the tries to complete the upload with, so they
+// all have the same; beyond the part, equal contents must not show. digest is the MD5 of
+// the content.
+func sealedPartETag(key []byte, uploadID string, number int, digest []byte) (string, error) {
+	derived, err := hkdf.Key(sha256.New, key, []byte(uploadID), partETagInfo, keySize)
+	if err != nil {
+		return "", err
+	}
+	h := hmac.New(sha256.New, derived)
+	_, _ = fmt.Fprintf(h, "%d %x", number, digest) // it never fails
+	return hex.EncodeToString(h.Sum(nil)[:md5.Size]), nil
 }
 
 // checkBody compares what was learned of a body with what the client says of it.

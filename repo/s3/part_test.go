@@ -103,6 +103,22 @@ func TestMultipartCustomerKey(t *testing.T) {
 		t.Errorf("part: %v", r.Header)
 	}
 	e1 := r.Header.Get("ETag")
+	if e1 == etag(one) {
+		t.Error("the ETag is the MD5 of the plain bytes")
+	}
+	if again := s.part(mainUser, path, id, 1, one, key...); again != e1 {
+		t.Errorf("sent again, the part has ETag %s, and %s before", again, e1)
+	}
+	if elsewhere := s.part(mainUser, path, id, 3, one, key...); elsewhere == e1 {
+		t.Error("the ETag tells that two parts are the same")
+	}
+	if other := s.part(mainUser, path, s.begin(mainUser, path, key...), 1, one, key...); other == e1 {
+		t.Error("the ETag tells that two uploads have the same part")
+	}
+	if changed := s.part(mainUser, path, id, 1, pattern(3, minPart), key...); changed == e1 {
+		t.Error("another content has the same ETag")
+	}
+	s.part(mainUser, path, id, 1, one, key...)
 	e2 := s.part(mainUser, path, id, 2, two, slices.Concat(key, []string{"Content-MD5", base64MD5(two)})...)
 	s.refused(400, "InvalidRequest", mainUser, "POST", path+"?uploadId="+id, completeList(completePart(1, e1), completePart(2, e2)), other...)
 	f, r := s.complete(mainUser, path, id, completeList(completePart(1, e1), completePart(2, e2)))
