@@ -238,7 +238,7 @@ func (q *request) aclOf(set *settings, header http.Header, owner string) (stored
 // unblocked returns the stored form of an ACL unless the public access block forbids it.
 func (q *request) unblocked(block access.Block, acl *access.ACL) (string, error) {
 	if block.BlockPublicACLs && acl.Public() {
-		return "", q.blocked("s3:"+q.op.name, "public access control lists (ACLs) are blocked by the BlockPublicAcls block public access setting.")
+		return "", q.blocked(q.op.actionFor(q), "public access control lists (ACLs) are blocked by the BlockPublicAcls block public access setting.")
 	}
 	return acl.String(), nil
 }

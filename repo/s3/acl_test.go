@@ -237,6 +237,8 @@ func TestBlockPublicACLs(t *testing.T) {
 		s.refused(403, "AccessDenied", mainUser, "PUT", "/bkt/k?acl", "", "x-amz-acl", acl)
 		s.refused(403, "AccessDenied", mainUser, "PUT", "/bkt/new", "x", "x-amz-acl", acl)
 	}
+	r := s.refused(403, "AccessDenied", mainUser, "POST", "/bkt/new?uploads", "", "x-amz-acl", "public-read")
+	contains(t, r, "is not authorized to perform: s3:PutObject on resource:") // the action, not the operation
 	s.must(200, mainUser, "PUT", "/bkt/new", "x", "x-amz-acl", "private")
 	s.must(200, nil, "GET", "/bkt/k", "") // what was public stays so
 	s.must(200, mainUser, "PUT", "/bkt?publicAccessBlock", blockXML(false, true, false, false))

@@ -15,10 +15,7 @@ func (q *request) authorize() error {
 	if q.op.form {
 		return nil
 	}
-	action := q.op.action
-	if q.op.actionOf != nil {
-		action = q.op.actionOf(q)
-	}
+	action := q.op.actionFor(q)
 	if action == "" {
 		return nil
 	}
@@ -34,6 +31,15 @@ func (q *request) authorize() error {
 		return errorf("AccessDenied", "")
 	}
 	return q.authorizeHeaders(action)
+}
+
+// actionFor returns the action of IAM policies that a request of the operation is, "" when
+// it decides for itself.
+func (op *operation) actionFor(q *request) string {
+	if op.actionOf != nil {
+		return op.actionOf(q)
+	}
+	return op.action
 }
 
 // authorizeMissing decides about a version that is not there. Only who may list the bucket
