@@ -3,7 +3,6 @@ package repo
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -105,11 +104,11 @@ func (f *fetch) work(ctx context.Context) error {
 // piece cuts one chunk out of a frame, or looks for it elsewhere when that fails.
 func (f *fetch) piece(ctx context.Context, w int, frame []byte, err error, h *chunk.Hasher) Piece {
 	id, loc := f.wants[w], f.locs[w]
-	if loc.Pack == 0 {
-		return Piece{Want: w, Err: fmt.Errorf("chunk %s: %w: no pack holds it", id, ErrDamaged)}
-	}
 	var data []byte
-	if err == nil {
+	switch {
+	case loc.Pack == 0:
+		err = nowhereError(id)
+	case err == nil:
 		data, err = f.r.cutChunk(frame, id, loc, h)
 	}
 	if err != nil {

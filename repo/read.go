@@ -200,17 +200,29 @@ func (r *Repository) ReadMeta(ctx context.Context, id chunk.ID) ([]byte, error) 
 }
 
 // readChunk returns a chunk after checking its ID, from any of its locations that can
-// be read.
+// be read, also from a pack that was dropped and is still there.
 func (r *Repository) readChunk(ctx context.Context, id chunk.ID, key chunk.Key) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	data, err := r.readLocated(id, key)
+	if err == nil {
+		return data, nil
+	}
+	if data, derr := r.readDropped(id, key); derr == nil && data != nil {
+		return data, nil
+	}
+	return nil, err
+}
+
+// readLocated returns a chunk from any of its locations.
+func (r *Repository) readLocated(id chunk.ID, key chunk.Key) ([]byte, error) {
 	loc := make([]index.Location, 1)
 	if err := r.index.Locate([]chunk.ID{id}, loc); err != nil {
 		return nil, err
 	}
 	if loc[0].Pack == 0 {
-		return nil, fmt.Errorf("chunk %s: %w: no pack holds it", id, ErrDamaged)
+		return nil, nowhereError(id)
 	}
 	data, err := r.chunkAt(id, loc[0], key)
 	if err == nil {

@@ -73,6 +73,8 @@ type Repository struct {
 
 	packs  packCache
 	frames frameCache
+
+	dropped droppedPacks
 }
 
 // parseConfig returns the repository ID.

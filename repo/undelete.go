@@ -65,27 +65,38 @@ func (r *Repository) exhume(ctx context.Context, t *tombstone) (f finished, err 
 	} else if fi.Size != t.Pack.Size {
 		return f, fmt.Errorf("%s: %w: it has %d bytes instead of %d", name, ErrDamaged, fi.Size, t.Pack.Size)
 	}
-	id, err := r.ring.identity(t.Pack.Kind)
+	_, d, err := r.openTombstone(t)
 	if err != nil {
 		return f, err
 	}
+	f.record.Directory = d.Append(nil)
+	return f, nil
+}
+
+// openTombstone opens a pack that was dropped. tier.ErrNotExist when its file is gone.
+func (r *Repository) openTombstone(t *tombstone) (*pack.Reader, *pack.Directory, error) {
+	k := &index.Pack{Record: t.Pack, Seq: t.Seq, Offset: t.Offset}
+	name, base := k.Name()
+	id, err := r.ring.identity(t.Pack.Kind)
+	if err != nil {
+		return nil, nil, err
+	}
 	key, err := pack.OpenKey(t.Pack.AgeHeader, id)
 	if err != nil {
-		return f, r.packError(k, err)
+		return nil, nil, r.packError(k, err)
 	}
 	reader, err := pack.NewReaderWithKey(source{r, name, base}, t.Pack.Size, int64(len(t.Pack.AgeHeader)), key)
 	if err != nil {
-		return f, r.packError(k, err)
+		return nil, nil, r.packError(k, err)
 	}
 	d, err := reader.Directory()
 	if err != nil {
-		return f, r.packError(k, err)
+		return nil, nil, r.packError(k, err)
 	}
 	if reader.ID() != t.Pack.ID || reader.Kind() != t.Pack.Kind {
-		return f, r.packError(k, fmt.Errorf("it is %s pack %s: %w", reader.Kind(), reader.ID(), pack.ErrCorrupt))
+		return nil, nil, r.packError(k, fmt.Errorf("it is %s pack %s: %w", reader.Kind(), reader.ID(), pack.ErrCorrupt))
 	}
-	f.record.Directory = d.Append(nil)
-	return f, nil
+	return reader, d, nil
 }
 
 // bringBack commits packs whose rows are still there: once a row is gone, so may be the

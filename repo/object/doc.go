@@ -14,7 +14,7 @@
 //  3. A version under retention or legal hold is not removed, and its retention is not
 //     weakened, by any method here.
 //  4. A version that was read stays readable as that version, whatever happens to its
-//     key meanwhile. Once it is removed, that holds until a prune drops what only it needed.
+//     key meanwhile. Once it is removed, that holds until the grace of a prune has passed.
 //  5. Memory does not grow with the size of an object, of a bucket, or with the number
 //     of its parts.
 package object
