@@ -37,6 +37,8 @@ var layers = map[string][]string{
 	"cmd/firntorture":        {"cmd/firntorture/kill", "cmd/firntorture/damage"},
 	"cmd/firntorture/damage": {"chunk", "pack", "tier", "index", "repo", "repo/object", "snapshot"},
 	"cmd/firntorture/kill":   {},
+
+	"cmd/firntorture/sim": {"index", "repo", "repo/object", "snapshot", "tier"},
 }
 
 // testOnly may be imported by tests of any package, besides what the package may.

@@ -1,0 +1,306 @@
+package sim
+
+import (
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/object"
+)
+
+// Options of Run. Fields left zero get the defaults named.
+type Options struct {
+	// Dir is where indexes and small trees lie while a history runs: a file system in
+	// memory, since they are many and short-lived. /dev/shm if there is one, else that of
+	// os.MkdirTemp.
+	Dir string
+
+	Ops        int   // operations of all processes together; 30
+	CrashEvery int   // about every so many changes of the store a crash state is checked; 3, none when negative
+	Singles    int   // runs with a single fault at the end; 20, none when negative
+	MaxSteps   int64 // after which the work counts as hanging; 50 000
+	TraceLines int   // that are kept, the last ones; 400
+
+	// Weaken breaks a rule, to show that the simulation notices; "" breaks none.
+	Weaken Weakness
+}
+
+func (o *Options) defaults() {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&o.Ops, 30)
+	set(&o.CrashEvery, 3)
+	set(&o.Singles, 20)
+	set(&o.TraceLines, 400)
+	if o.MaxSteps == 0 {
+		o.MaxSteps = 50_000
+	}
+	if o.Dir == "" {
+		if fi, err := os.Stat("/dev/shm"); err == nil && fi.IsDir() {
+			o.Dir = "/dev/shm"
+		}
+	}
+}
+
+// Result counts what happened in a history.
+type Result struct {
+	Seed        uint64           `json:"seed"`
+	Hash        uint64           `json:"hash"` // of the trace; equal for equal histories
+	Steps       int64            `json:"steps"`
+	Ops         map[string]int64 `json:"ops"`          // operations by kind
+	Faults      map[string]int64 `json:"faults"`       // injected, by kind
+	Kills       int64            `json:"kills"`        // of processes, by power cuts too
+	PowerCuts   int64            `json:"power_cuts"`   // in the history itself
+	CrashStates int64            `json:"crash_states"` // opened and compared with the model
+	SingleRuns  int64            `json:"single_runs"`  // with one fault, compared afterwards
+	Versions    int64            `json:"versions"`     // contents and trees that were read and compared
+	Seconds     float64          `json:"seconds"`
+}
+
+// Failure is what must not be, and how to see it again.
+type Failure struct {
+	Seed  uint64   `json:"seed"`
+	Kind  string   `json:"kind"`  // Lost, Wrong, Damaged, Panic, Hang, or "" when the simulation itself failed
+	Text  string   `json:"text"`  // what is wrong
+	Trace []string `json:"trace"` // the last events before
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("seed %d: %s: %s", f.Seed, f.Kind, f.Text)
+}
+
+// running is held by Run, which uses the whole process.
+var running sync.Mutex
+
+// Run simulates the history of a seed. An error is a *Failure. While it runs, the process
+// has one processor, crypto/rand is not random, and no other goroutine may be busy: a
+// program that simulates does nothing else. A panic in a goroutine of the code under test
+// ends the program.
+func Run(seed uint64, opt Options) (*Result, error) {
+	running.Lock()
+	defer running.Unlock()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	opt.defaults()
+	w := &world{opt: opt, drawn: -1, res: &Result{Seed: seed, Ops: map[string]int64{}, Faults: map[string]int64{}}}
+	start := time.Now()
+	random := crand.Reader
+	crand.Reader = newLocked(seed, 1, 1)
+	err := w.run()
+	crand.Reader = random
+	w.res.Steps = w.step.Load()
+	w.res.Seconds = time.Since(start).Seconds()
+	if rerr := os.RemoveAll(w.dir); err == nil {
+		err = rerr
+	}
+	if err == nil {
+		return w.res, nil
+	}
+	f := &Failure{Seed: seed, Text: err.Error(), Trace: w.lines}
+	var d *defect
+	if errors.As(err, &d) {
+		f.Kind, f.Text = d.kind, d.err.Error()
+	}
+	return w.res, f
+}
+
+func (w *world) run() error {
+	if err := w.setUp(); err != nil {
+		return fmt.Errorf("set up the simulation: %w", err)
+	}
+	err := w.schedule()
+	if err != nil {
+		w.endAll()
+		return err
+	}
+	w.trace("all is done")
+	if err := w.final(); err != nil {
+		return err
+	}
+	return w.singles()
+}
+
+// setUp makes the repository and the processes.
+func (w *world) setUp() (err error) {
+	if w.dir, err = os.MkdirTemp(w.opt.Dir, "firn-sim-"); err != nil {
+		return err
+	}
+	w.q = newQuiet()
+	w.rng, w.frng, w.crng = w.seeded(1), w.seeded(2), w.seeded(3)
+	w.d = newDisk()
+	w.now.Store(1_800_000_000_000_000_000)
+	w.far = w.rng.IntN(3) == 0
+	w.stick = []float64{0, 0.5, 0.9, 0.98}[w.rng.IntN(4)]
+	w.rates = drawRates(w.rng)
+	w.faultsLeft = 1 + w.rng.IntN(8)
+	w.calm = len(w.rates) == 0
+	w.model = newModel(w.step.Load)
+	w.model.late = w.far
+	for range 6 {
+		b := make([]byte, 30_000+w.rng.IntN(60_000))
+		for i := 0; i < len(b); i++ {
+			b[i] = byte(w.rng.Uint32())
+		}
+		w.pool = append(w.pool, b)
+	}
+	if w.id, err = age.GenerateX25519Identity(); err != nil {
+		return err
+	}
+	if err := w.makeRepository(); err != nil {
+		return err
+	}
+	return w.startAll()
+}
+
+func (w *world) makeRepository() error {
+	ctx := context.Background()
+	cache, err := w.fresh("index")
+	if err != nil {
+		return err
+	}
+	s, opt := store{newPlain(w.d, w.far)}, w.options(cache, 1)
+	if _, err := repo.Init(ctx, s, w.id.Recipient(), opt, repo.InitOptions{}); err != nil {
+		return err
+	}
+	r, err := open(s, w.id, opt)
+	if err != nil {
+		return err
+	}
+	e, err := object.Open(ctx, r, object.Options{Refresh: -1})
+	if err != nil {
+		return errors.Join(err, r.Close())
+	}
+	err = e.CreateBucket(ctx, &object.Bucket{Name: plainBucket})
+	if err == nil {
+		err = e.CreateBucket(ctx, &object.Bucket{Name: keptBucket, Versioning: object.Enabled})
+	}
+	return errors.Join(err, e.Close(ctx), r.Close())
+}
+
+// startAll starts two to four processes, of which one or two serve objects.
+func (w *world) startAll() error {
+	n := 2 + w.rng.IntN(3)
+	for i := range n {
+		p := &proc{w: w, no: i, name: fmt.Sprintf("host%d", i), serves: i == 1 || i == 3, tree: tree{}}
+		p.budget.Store(int64(w.opt.Ops / n))
+		if !w.calm && w.rng.IntN(3) == 0 {
+			p.jump(w.rng)
+		}
+		if err := os.MkdirAll(filepath.Join(p.treeDir(), strings.Trim(topDir, "/")), 0o700); err != nil {
+			return err
+		}
+		w.procs = append(w.procs, p)
+		if err := w.start(p, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endAll lets goroutines end that are in a history that has failed.
+func (w *world) endAll() {
+	for range 1000 {
+		w.mu.Lock()
+		for _, p := range w.procs {
+			if p.life != nil {
+				p.life.dead.Store(true)
+			}
+		}
+		for _, c := range w.ready {
+			c.answer(errKilled)
+		}
+		w.ready = nil
+		w.mu.Unlock()
+		w.q.wait()
+		if !slices.ContainsFunc(w.procs, func(p *proc) bool { return p.life != nil && !p.life.over.Load() }) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// draw checks the state that a power cut at this moment would leave.
+func (w *world) draw() error {
+	if w.opt.CrashEvery < 0 || w.d.edits == w.drawn || w.crng.IntN(w.opt.CrashEvery) > 0 {
+		return nil
+	}
+	w.drawn = w.d.edits
+	d := w.d.clone()
+	if w.far {
+		w.arrive(d)
+	} else {
+		d = w.d.crash(w.crng)
+	}
+	w.res.CrashStates++
+	err := w.verify(d, w.model, w.res.CrashStates%8 == 0)
+	if err != nil {
+		w.trace("the state that a crash leaves here is wrong")
+	}
+	return err
+}
+
+// verify opens the state of a disk on another machine, from the log alone.
+func (w *world) verify(d *disk, m *model, full bool) error {
+	cache, err := w.fresh("check")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(cache) }()
+	r, err := open(store{newPlain(d, w.far)}, w.id, w.options(cache, uint64(w.dirs)))
+	if err != nil {
+		return err
+	}
+	v := &verifier{m: m, r: r}
+	err = v.verify()
+	w.res.Versions += v.versions
+	if err == nil && full {
+		err = check(r)
+	}
+	return errors.Join(err, r.Close())
+}
+
+// arrive lets any of the calls arrive that are on their way to an object store, as its
+// clients end.
+func (w *world) arrive(d *disk) {
+	was := w.d
+	w.d = d
+	defer func() { w.d = was }()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.ready {
+		if c.op.changes() && w.crng.IntN(2) == 0 {
+			_ = c.do()
+		}
+	}
+}
+
+// final checks what is there when everybody is done, and again after a prune.
+func (w *world) final() error {
+	w.deliver()
+	for _, l := range w.late {
+		_ = l.do()
+	}
+	w.late = nil
+	if err := w.verify(w.d, w.model, true); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (w *world) singles() error { return nil }
+
+// Weakness is a rule that is broken on purpose.
+type Weakness string
