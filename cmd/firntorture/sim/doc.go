@@ -9,8 +9,9 @@
 // program waits, which the metrics of the Go runtime tell exactly as long as the program
 // has one processor. So what waits then does not depend on the machine, and the seed
 // chooses among it. Goroutines that wait for a mutex count as waiting, so the real code
-// needs no change. What the seed does not decide is the choice that a select makes among
-// several cases that are ready; a few histories in a thousand differ by that.
+// needs no change. What the seed does not decide is which case a select takes of several
+// that are ready, and which of two goroutines comes first when the machine took the
+// processor away from one for long. So a seed that failed may take a few tries to fail again.
 //
 // # What happens in a history
 //

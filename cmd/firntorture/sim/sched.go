@@ -21,6 +21,9 @@ type call struct {
 
 // call implements medium: it waits until the scheduler has carried the step out.
 func (l *life) call(op op, name string, do func() error) error {
+	if l.alone != nil {
+		return l.alone.m.call(op, name, do)
+	}
 	if l.dead.Load() {
 		return errKilled
 	}
@@ -33,8 +36,14 @@ func (l *life) call(op op, name string, do func() error) error {
 	return c.err
 }
 
-func (l *life) disk() *disk  { return l.p.w.d }
 func (l *life) remote() bool { return l.p.w.far }
+
+func (l *life) disk() *disk {
+	if l.alone != nil {
+		return l.alone.m.d
+	}
+	return l.p.w.d
+}
 
 // answer lets the caller go on.
 func (c *call) answer(err error) {

@@ -31,7 +31,6 @@ type world struct {
 	faultsLeft      int
 	stick           float64 // how likely the scheduler stays with a process
 	calm            bool    // no fault, no skew, no haste: every operation has to succeed
-	skew            bool
 
 	step atomic.Int64
 	now  atomic.Int64 // ns since 1970, before the skew of each process
@@ -46,7 +45,9 @@ type world struct {
 	model *model
 	pool  [][]byte // contents that all share
 
-	drawn int // disk.edits at the last crash state
+	ended bool   // single runs go on from the end of the history
+	drawn int    // disk.edits at the last crash state
+	base  string // directory with an index of commits that are durable; "" if there is none
 	dirs  int
 	lines []string
 }
@@ -81,6 +82,8 @@ type life struct {
 	held int64       // until this step others come first
 	rng  *rand.Rand
 	opt  repo.Options
+
+	alone *alone // not nil: without a scheduler
 }
 
 // seeded returns a source of the seed for one purpose.
