@@ -97,6 +97,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer takes a request through serve, and through fail if that returns an error.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*request) error, fail func(*request, *apiError), site bool) {
+	if emptyExpects(r) {
+		w.WriteHeader(http.StatusContinue)
+	}
 	out := &answer{ResponseWriter: w, now: h.e.Now}
 	in := &countedBody{ReadCloser: r.Body}
 	r = r.WithContext(r.Context()) // a copy: net/http looks at the body in its own to end a connection well
@@ -120,6 +123,13 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, serve func(*req
 	if aborted {
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
+}
+
+// emptyExpects reports whether a client waits for a word before it sends a body of no bytes.
+// S3 says 100 Continue to that, too, where net/http says nothing. Without it, botocore reads
+// the answer to the next request on the connection wrongly and waits for a minute.
+func emptyExpects(r *http.Request) bool {
+	return r.ContentLength == 0 && r.ProtoMajor == 1 && r.ProtoAtLeast(1, 1) && strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
 // answer notes what was sent.

@@ -52,6 +52,26 @@ func TestBodyIsNotAskedForInVain(t *testing.T) {
 	}
 }
 
+// TestEmptyBodyIsAskedFor has a client that waits for a word before it sends nothing.
+func TestEmptyBodyIsAskedFor(t *testing.T) {
+	s := newServer(t, Options{})
+	s.must(200, mainUser, "PUT", "/bkt", "")
+	for _, c := range []struct {
+		name, request string
+		status        int
+	}{
+		{"empty", "PUT /bkt/key HTTP/1.1\nContent-Length: 0\nExpect: 100-continue\n\n", 100},
+		{"empty, waits for nothing", "PUT /bkt/key HTTP/1.1\nContent-Length: 0\n\n", 403},
+		{"HTTP/1.0 has no such word", "PUT /bkt/key HTTP/1.0\nContent-Length: 0\nExpect: 100-continue\n\n", 403},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if status, body := s.wire(c.request); status != c.status {
+				t.Errorf("%d %s, want %d", status, body, c.status)
+			}
+		})
+	}
+}
+
 // TestAnswerOutlivesTheBody has a client that sends far more than is read before an error
 // is answered. A connection that is closed at once then is reset, and with it goes the
 // answer, unless the client was quick.
