@@ -17,6 +17,9 @@ import (
 // of the first and the last.
 const parityFolder = "parity/"
 
+// DefaultParity is the percentage that is taken when none is given.
+const DefaultParity = parity.DefaultPercent
+
 func parityName(file string) string { return parityFolder + file }
 
 // keyParity of table setting: the percentage.

@@ -110,7 +110,7 @@ func (r *Repository) Scrub(ctx context.Context, opt ScrubOptions) (*ScrubResult,
 		opt.Progress = &ScrubProgress{}
 	}
 	s := &scrubber{r: r, opt: &opt, res: &ScrubResult{}, buf: make([]byte, 1<<20)}
-	s.mender = mender{ctx: ctx, store: r.store, report: s.note}
+	s.mender = mender{ctx: ctx, store: r.store, report: s.note, digest: r.slotDigest}
 	if err := r.Refresh(ctx); err != nil {
 		return nil, err
 	}
@@ -171,13 +171,14 @@ func (s *scrubber) entranceParity() error {
 		return fmt.Errorf("list key slots: %w", err)
 	}
 	for _, name := range append(names, configName) {
+		good, known := s.goodSmall(name)
 		b, err := tier.Read(s.ctx, s.store, name, maxSlot)
-		if err != nil || entranceCheck(name)(b) != nil {
+		if err != nil || good(b) != nil {
 			continue // was reported
 		}
 		digest := blake3.Sum256(b)
 		err = s.verifyParity(parityName(name), func(f parity.File) bool { return f.Name == name && f.Digest == digest }, 1, s.percent)
-		if set, _, serr := openParity(s.ctx, s.store, parityName(name)); err == nil || serr == nil &&
+		if set, _, serr := openParity(s.ctx, s.store, parityName(name)); err == nil || serr == nil && !known &&
 			len(set.Files()) == 1 && set.Files()[0].Digest != digest && !s.unlike(name, set, b) {
 			continue // it is whole, or the file is not
 		}

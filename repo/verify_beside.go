@@ -45,6 +45,16 @@ func slotDigest(ctx context.Context, store tier.Store, role, name string) (index
 	return index.Row{Table: tableSetting, Key: slotRow(role, name), Value: sum[:]}, nil
 }
 
+// slotDigest returns the digest of the key slot in a file, if the log knows it.
+func (r *Repository) slotDigest(name string) (digest [32]byte, known bool) {
+	role, slot, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(name, "keys/"), ".age"), "/")
+	v, err := r.index.Row(tableSetting, slotRow(role, slot))
+	if err != nil || len(v) != len(digest) {
+		return digest, false
+	}
+	return [32]byte(v), true
+}
+
 // verifySlots compares key slots with their digests. Slots that the log does not know, and
 // the one that init made while it is the only one, have none.
 func (r *Repository) verifySlots(ctx context.Context, problem func(file string, err error)) error {

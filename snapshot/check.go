@@ -299,48 +299,56 @@ func (c *checker) notes() error {
 // maxAffected bounds the paths that a finding names.
 const maxAffected = 1000
 
-// affected lists the snapshots and paths that need a pack: those with a chunk whose
-// only location it is.
-func (c *checker) affected(f *Finding, id pack.ID) error {
-	p, err := c.r.Index().PackByID(id)
+func (c *checker) affected(f *Finding, id pack.ID) (err error) {
+	f.Snapshots, f.Paths, err = Affected(c.ctx, c.r, id)
+	return err
+}
+
+// Affected lists the snapshots and paths that need a pack: those with a chunk whose
+// only location it is. A path has the first digits of its snapshot before it, that of an
+// object its bucket. It names no more than 1000 paths.
+func Affected(ctx context.Context, r *repo.Repository, id pack.ID) (snapshots, paths []string, err error) {
+	p, err := r.Index().PackByID(id)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	d, err := c.r.Index().Directory(p.Num)
+	d, err := r.Index().Directory(p.Num)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	lost := make(map[chunk.ID]struct{}, len(d.Entries))
 	for _, e := range d.Entries {
-		locs, err := c.r.Index().Locations(e.ID)
+		locs, err := r.Index().Locations(e.ID)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		if len(locs) < 2 {
 			lost[e.ID] = struct{}{}
 		}
 	}
-	a := &affectedWalk{c: c, lost: lost, clean: map[chunk.ID]struct{}{}, f: f}
-	if err := eachVersion(c.r, a.version); err != nil {
-		return err
+	a := &affectedWalk{ctx: ctx, r: r, lost: lost, clean: map[chunk.ID]struct{}{}}
+	if err := eachVersion(r, a.version); err != nil {
+		return nil, nil, err
 	}
-	return c.ctx.Err()
+	return a.snapshots, a.paths, ctx.Err()
 }
 
 // affectedWalk looks for what needs one of the lost chunks.
 type affectedWalk struct {
-	c     *checker
+	ctx   context.Context
+	r     *repo.Repository
 	lost  map[chunk.ID]struct{}
 	clean map[chunk.ID]struct{} // directories without any
-	f     *Finding
+
+	snapshots, paths []string
 }
 
 func (a *affectedWalk) version(v *index.Version) error {
-	n := len(a.f.Paths)
+	n := len(a.paths)
 	switch v.Kind {
 	case index.ContentPayload:
 		if h, err := repo.ParseContent(v.Content); (err != nil || a.file(h)) && n < maxAffected {
-			a.f.Paths = append(a.f.Paths, v.Bucket+"/"+string(v.Key))
+			a.paths = append(a.paths, v.Bucket+"/"+string(v.Key))
 		}
 	case index.TreePayload:
 		s, err := fromVersion(v)
@@ -349,33 +357,33 @@ func (a *affectedWalk) version(v *index.Version) error {
 		}
 		a.dir(tree(s.Root.Tree), "/", s.Short())
 	}
-	if len(a.f.Paths) > n {
-		a.f.Snapshots = append(a.f.Snapshots, v.ID.String())
+	if len(a.paths) > n {
+		a.snapshots = append(a.snapshots, v.ID.String())
 	}
 	return nil
 }
 
 func (a *affectedWalk) dir(t tree, at, snap string) (hit bool) {
-	if _, ok := a.clean[t.id()]; ok || len(a.f.Paths) >= maxAffected {
+	if _, ok := a.clean[t.id()]; ok || len(a.paths) >= maxAffected {
 		return false
 	}
-	cur, err := openTree(a.c.ctx, a.c.r, t, nil)
+	cur, err := openTree(a.ctx, a.r, t, nil)
 	for err == nil {
 		var n Node
-		if _, err = cur.next(a.c.ctx, &n); err != nil {
+		if _, err = cur.next(a.ctx, &n); err != nil {
 			break
 		}
 		p := joinPath(at, n.Name)
 		if n.Type == Dir && a.dir(tree(n.Tree), p, snap) {
 			hit = true
 		}
-		if n.Type == File && len(a.f.Paths) < maxAffected && a.file(n.content()) {
+		if n.Type == File && len(a.paths) < maxAffected && a.file(n.content()) {
 			hit = true
-			a.f.Paths = append(a.f.Paths, snap+":"+p)
+			a.paths = append(a.paths, snap+":"+p)
 		}
 	}
 	if !errors.Is(err, io.EOF) { // the directory itself cannot be read
-		a.f.Paths = append(a.f.Paths, snap+":"+at)
+		a.paths = append(a.paths, snap+":"+at)
 		return true
 	}
 	if !hit {
@@ -388,10 +396,10 @@ func (a *affectedWalk) file(h repo.Content) bool {
 	if _, ok := h.Inline(); ok {
 		return false
 	}
-	x, err := a.c.r.Extents(a.c.ctx, h, 0)
+	x, err := a.r.Extents(a.ctx, h, 0)
 	for err == nil {
 		var e repo.Extent
-		if e, err = x.Next(a.c.ctx); err == nil {
+		if e, err = x.Next(a.ctx); err == nil {
 			if _, ok := a.lost[e.ID]; ok {
 				return true
 			}

@@ -22,6 +22,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitPartial     = 3
+	exitHealed      = 4
 	exitNone        = 10
 	exitBusy        = 11
 	exitKey         = 12
@@ -44,6 +45,7 @@ var exits = []struct {
 	{exitInterrupted, "interrupted by Ctrl-C or SIGTERM", []error{errInterrupted}, ""},
 	{exitUsage, "wrong usage: an unknown flag, a missing argument, a fault in the configuration", []error{errUsage}, ""},
 	{exitPartial, "done, but some files could not be read or restored; they are named", []error{errPartial}, ""},
+	{exitHealed, "done; damage was found, and all of it was healed", []error{errHealed}, ""},
 	{exitVersion, "made by a newer version of firn", []error{repo.ErrVersion, index.ErrVersion},
 		"install a newer firn on this machine"},
 	{exitNone, "no repository at this place", []error{repo.ErrNoRepository}, `"firn init" makes one`},
@@ -61,6 +63,7 @@ var exits = []struct {
 var (
 	errUsage      = errors.New("wrong usage")
 	errPartial    = errors.New("done in part")
+	errHealed     = errors.New("damage was healed")
 	errFileExists = errors.New("file exists already")
 	errCommand    = errors.New("there is no snapshot, because the command failed")
 	// errTold: the result on standard output tells it already. With --json nothing comes

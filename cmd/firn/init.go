@@ -24,6 +24,7 @@ type initFlags struct {
 	chunks, keyName          string
 	recipient, recipientFile string
 	postQuantum              bool
+	parity                   string
 }
 
 func (a *app) initCommand() *cobra.Command {
@@ -49,6 +50,7 @@ repository again: keep a copy elsewhere. "firn key add" gives it further keys.`,
 	fl.StringVar(&f.recipient, "recipient", "", "seal the key slot to this public `KEY` instead of a passphrase")
 	fl.StringVar(&f.recipientFile, "recipient-file", "", "like --recipient, from a `FILE` such as id_ed25519.pub")
 	fl.BoolVar(&f.postQuantum, "post-quantum", false, "keys of the repository that resist quantum computers; reading it without firn then takes age 1.3 or newer")
+	addParityFlag(fl, &f.parity)
 	choices(cmd, "chunks", "default", "large")
 	return exitsOf(cmd, exitExists)
 }
@@ -58,6 +60,9 @@ func (a *app) init(ctx context.Context, f *initFlags) error {
 	var err error
 	if choice.Profile, err = chunk.ProfileByName(f.chunks); err != nil {
 		return usageError("--chunks: %w", err)
+	}
+	if choice.Parity, err = parseParity(f.parity); err != nil {
+		return err
 	}
 	p, err := a.settings()
 	if err != nil {
@@ -78,7 +83,7 @@ func (a *app) init(ctx context.Context, f *initFlags) error {
 	if err != nil {
 		return err
 	}
-	id, err := repo.Init(ctx, store, to, repo.Options{}, choice)
+	id, err := repo.Init(ctx, store, to, repo.Options{Warn: a.console.message}, choice)
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err
 	}
