@@ -30,6 +30,7 @@ type Event struct {
 	Principal string  `cbor:"10,keyasint,omitempty"` // who did it
 	Remote    string  `cbor:"11,keyasint,omitempty"` // address it came from
 	Request   string  `cbor:"12,keyasint,omitempty"` // ID of the request
+	Until     int64   `cbor:"13,keyasint,omitempty"` // of a restored copy: ns since 1970 until when it is there
 }
 
 // Place of an event in the repository: the number of its commit and its own in that, from

@@ -156,7 +156,7 @@ func (q *request) putObjectACL() error {
 	if q.v.Null {
 		ref = object.Ref{Null: true}
 	}
-	_, err = q.h.e.Edit(q.ctx(), &object.EditRequest{Bucket: q.bucket, Key: q.key, Ref: ref,
+	_, err = q.h.e.Edit(q.ctx(), &object.EditRequest{Bucket: q.bucket, Key: q.key, Ref: ref, Tell: q.tell(aclEvents),
 		Change: func(b *object.Bucket, v *index.Version) error {
 			if v.ID != q.v.ID {
 				return errorf("OperationAborted", "") // the null version was replaced meanwhile

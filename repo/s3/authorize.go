@@ -261,6 +261,11 @@ func (h *Handler) parseSettings(b *object.Bucket) (*settings, error) {
 		}
 		s.logging = c.LoggingEnabled
 	}
+	if doc := b.Config[confNotification]; doc != "" {
+		if s.notify, err = parseNotification(doc); err != nil {
+			return nil, fmt.Errorf("notification configuration of bucket %s: %w", b.Name, err)
+		}
+	}
 	if doc := b.Config[confWebsite]; doc != "" {
 		s.website = &websiteConfig{}
 		if err := parseXML([]byte(doc), s.website); err != nil {

@@ -109,45 +109,6 @@ func TestWebsiteCheck(t *testing.T) {
 	}
 }
 
-func TestNotificationCheck(t *testing.T) {
-	const event = "<Event>s3:ObjectCreated:*</Event>"
-	queue := func(inner string) string {
-		return "<QueueConfiguration><Queue>arn:aws:sqs:us-east-1:1:q</Queue>" + inner + "</QueueConfiguration>"
-	}
-	filter := func(inner string) string {
-		return queue(event + "<Filter><S3Key><FilterRule>" + inner + "</FilterRule></S3Key></Filter>")
-	}
-	const nobody = "Unable to validate the following destination configurations"
-	for _, c := range []struct{ name, in, code, message string }{
-		{"nobody", "", "", ""},
-		{"queue", queue(event), "InvalidArgument", nobody},
-		{"topic", "<TopicConfiguration><Id>a</Id><Topic>arn:aws:sns:us-east-1:1:t</Topic><Event>s3:ObjectRemoved:Delete</Event></TopicConfiguration>", "InvalidArgument", nobody},
-		{"function", "<CloudFunctionConfiguration><CloudFunction>arn:aws:lambda:us-east-1:1:function:f</CloudFunction><Event>s3:LifecycleTransition</Event></CloudFunctionConfiguration>", "InvalidArgument", nobody},
-		{"bus", "<EventBridgeConfiguration/>", "InvalidArgument", nobody},
-		{"filter", filter("<Name>Prefix</Name><Value>a</Value>"), "InvalidArgument", nobody},
-		{"filter of what", filter("<Name>middle</Name><Value>a</Value>"), "InvalidArgument", "filter rule name must be either prefix or suffix"},
-		{"no event", queue(""), "MalformedXML", ""},
-		{"no destination", "<QueueConfiguration>" + event + "</QueueConfiguration>", "MalformedXML", ""},
-		{"another destination", "<TopicConfiguration><Queue>arn:aws:sqs:us-east-1:1:q</Queue>" + event + "</TopicConfiguration>", "MalformedXML", ""},
-		{"unknown event", queue("<Event>s3:ObjectEaten</Event>"), "InvalidArgument", "The event is not supported for notifications"},
-		{"half an event", queue("<Event>s3:ObjectCreated</Event>"), "InvalidArgument", "The event is not supported for notifications"},
-		{"no ARN", "<QueueConfiguration><Queue>q</Queue>" + event + "</QueueConfiguration>", "InvalidArgument", "The ARN could not be parsed"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var cfg notificationConfig
-			err := parseDocument([]byte("<NotificationConfiguration>"+c.in+"</NotificationConfiguration>"), notificationRoot, &cfg)
-			if err == nil {
-				err = cfg.check()
-			}
-			if c.message != "" {
-				wantMessage(t, err, c.code, c.message)
-			} else {
-				wantCode(t, err, c.code)
-			}
-		})
-	}
-}
-
 func TestParseListed(t *testing.T) {
 	const tagged = "<Tag><Key>a</Key><Value>b</Value></Tag>"
 	inventory := func(id, format, extra string) string {

@@ -65,6 +65,7 @@ func (q *request) postObject() error {
 	if err != nil {
 		return err
 	}
+	p.events = postEvents
 	v, err := q.put(p, &formFile{form: f, limits: limits})
 	if err != nil {
 		return err

@@ -24,6 +24,11 @@ type Options struct {
 	ACLs    bool     // new buckets have ACLs enabled (object writer), as before April 2023
 	NoV2    bool     // refuse Signature Version 2
 
+	// Targets are the kinds of those who can be told of events, by name, and TestTarget sends
+	// one of them a message and waits until it took it.
+	Targets    map[string]string
+	TestTarget func(ctx context.Context, name string, message []byte) error
+
 	// Record, if not nil, is called once for each request, after its last byte.
 	Record func(*Record)
 }

@@ -52,7 +52,7 @@ func (q *request) completeUpload() error {
 		}
 	}
 	v, err := q.h.e.Complete(q.ctx(), &object.CompleteRequest{
-		Bucket: q.bucket, Key: q.key, ID: id, Parts: parts, MinPart: minPart, Check: check,
+		Bucket: q.bucket, Key: q.key, ID: id, Parts: parts, MinPart: minPart, Check: check, Tell: q.tell(completeEvents),
 		Finish: func(v *index.Version, parts []*object.Part) error { return finishWhole(v, parts, want) },
 	})
 	if err != nil {

@@ -1,8 +1,12 @@
 package s3
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 )
 
 var notificationOps = []operation{
@@ -14,9 +18,7 @@ var notificationOps = []operation{
 
 const notificationRoot = "NotificationConfiguration"
 
-// notificationConfig says who is told of changes. There is nobody who could be told, so
-// what names somebody is checked and then refused as S3 refuses a destination that it does
-// not find.
+// notificationConfig says who is told of changes.
 type notificationConfig struct {
 	Topic       []destination `xml:"TopicConfiguration,omitempty"`
 	Queue       []destination `xml:"QueueConfiguration,omitempty"`
@@ -25,50 +27,73 @@ type notificationConfig struct {
 }
 
 type destination struct {
-	ID       string   `xml:"Id,omitempty"`
-	Topic    string   `xml:",omitempty"`
-	Queue    string   `xml:",omitempty"`
-	Function string   `xml:"CloudFunction,omitempty"`
-	Event    []string `xml:",omitempty"`
-	Filter   *struct {
-		S3Key *struct {
-			FilterRule []filterRule
-		}
+	ID       string             `xml:"Id,omitempty"`
+	Topic    string             `xml:",omitempty"`
+	Queue    string             `xml:",omitempty"`
+	Function string             `xml:"CloudFunction,omitempty"`
+	Event    []string           `xml:",omitempty"`
+	Filter   *destinationFilter `xml:",omitempty"`
+}
+
+type destinationFilter struct {
+	S3Key *struct {
+		FilterRule []filterRule
 	} `xml:",omitempty"`
 }
 
 type filterRule struct{ Name, Value string }
 
-// events that S3 knows, by what stands behind s3: and before the next colon.
-var events = map[string]string{
-	"ReducedRedundancyLostObject": "",
-	"ObjectCreated":               "* Put Post Copy CompleteMultipartUpload",
-	"ObjectRemoved":               "* Delete DeleteMarkerCreated",
-	"ObjectRestore":               "* Post Completed Delete",
-	"Replication":                 "* OperationFailedReplication OperationNotTracked OperationMissedThreshold OperationReplicatedAfterThreshold",
-	"LifecycleTransition":         "",
-	"IntelligentTiering":          "",
-	"ObjectAcl":                   "Put",
-	"LifecycleExpiration":         "* Delete DeleteMarkerCreated",
-	"ObjectTagging":               "* Put Delete",
+// destinationKind is one of the three lists of a configuration. Here all lead to the same
+// targets; they differ in the service that an ARN names, and in that functions get no
+// test event.
+type destinationKind struct {
+	service, noun string
+	list          func(*notificationConfig) []destination
+	arn           func(*destination) string
 }
 
-func knownEvent(name string) bool {
-	rest, ok := strings.CutPrefix(name, "s3:")
-	kind, detail, has := strings.Cut(rest, ":")
-	details, known := events[kind]
-	if !ok || !known {
-		return false
-	}
-	if details == "" || !has {
-		return details == "" && !has
-	}
-	for d := range strings.FieldsSeq(details) {
-		if d == detail {
-			return true
+var destinationKinds = []destinationKind{
+	{"sns", "topic", func(c *notificationConfig) []destination { return c.Topic }, func(d *destination) string { return d.Topic }},
+	{"sqs", "queue", func(c *notificationConfig) []destination { return c.Queue }, func(d *destination) string { return d.Queue }},
+	{"lambda", "function", func(c *notificationConfig) []destination { return c.Function }, func(d *destination) string { return d.Function }},
+}
+
+// each calls f for every destination with its kind and ARN, until f returns an error.
+func (c *notificationConfig) each(f func(k *destinationKind, d *destination, arn string) error) error {
+	for i := range destinationKinds {
+		k := &destinationKinds[i]
+		list := k.list(c)
+		for j := range list {
+			if err := f(k, &list[j], k.arn(&list[j])); err != nil {
+				return err
+			}
 		}
 	}
-	return false
+	return nil
+}
+
+// TargetARN is the ARN of a target of events. service is sqs, sns or lambda, as the element
+// of a configuration wants it.
+func TargetARN(service, region, name, kind string) string {
+	return "arn:firn:" + service + ":" + region + ":" + name + ":" + kind
+}
+
+// parsedARN is one in the form of TargetARN.
+type parsedARN struct{ service, region, name, kind string }
+
+func parseTargetARN(arn string) (p parsedARN, ok bool) {
+	f := strings.Split(arn, ":")
+	if len(f) != 6 || f[0] != "arn" || f[1] != "firn" || !validTarget(f[4]) || f[5] == "" {
+		return p, false
+	}
+	return parsedARN{service: f[2], region: f[3], name: f[4], kind: f[5]}, true
+}
+
+// validTarget is the rule for names of targets.
+func validTarget(name string) bool {
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
 }
 
 func (q *request) putNotification() error {
@@ -79,66 +104,160 @@ func (q *request) putNotification() error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	return q.storeConfig(confNotification, "")
+	skip := strings.EqualFold(q.r.Header.Get("x-amz-skip-destination-validation"), "true")
+	if err := q.checkDestinations(&c, skip); err != nil {
+		return err
+	}
+	if len(c.Topic)+len(c.Queue)+len(c.Function) == 0 {
+		return q.storeConfig(confNotification, "")
+	}
+	return q.storeConfig(confNotification, document(notificationRoot, &c))
 }
 
-// check returns nil for the configuration without destinations only.
-func (c *notificationConfig) check() error {
-	arn, reason := "", ""
-	for _, kind := range []struct {
-		list       []destination
-		name, noun string
-		arn        func(*destination) string
-	}{
-		{c.Topic, "TopicArn", "topic", func(d *destination) string { return d.Topic }},
-		{c.Queue, "QueueArn", "queue", func(d *destination) string { return d.Queue }},
-		{c.Function, "LambdaFunctionArn", "function", func(d *destination) string { return d.Function }},
-	} {
-		for i := range kind.list {
-			d := &kind.list[i]
-			a := kind.arn(d)
-			if a == "" || a != d.Topic+d.Queue+d.Function {
-				return errorf("MalformedXML", "")
-			}
-			if err := d.check(a, kind.name); err != nil {
-				return err
-			}
-			arn, reason = a, "The destination "+kind.noun+" does not exist"
+// checkDestinations refuses destinations that cannot be told: those that this server does
+// not know and, if they are new, those that do not take a test event. skip leaves that out,
+// but a target has to have a name still.
+func (q *request) checkDestinations(c *notificationConfig, skip bool) error {
+	before := map[string]bool{}
+	var old notificationConfig
+	if doc := q.b.Config[confNotification]; doc != "" {
+		if err := parseXML([]byte(doc), &old); err != nil {
+			return err
 		}
 	}
-	if arn == "" && c.EventBridge != nil {
-		arn, reason = "EventBridge", "There is no event bus"
+	note := func(_ *destinationKind, _ *destination, arn string) error { before[arn] = true; return nil }
+	if err := old.each(note); err != nil {
+		return err
 	}
-	if arn == "" {
+	refused := &refusals{}
+	test := map[string]string{} // ARN → target
+	err := c.each(func(k *destinationKind, _ *destination, arn string) error {
+		p, ok := parseTargetARN(arn)
+		known := ok && p.service == k.service && q.h.opt.Targets[p.name] == p.kind
+		switch {
+		case ok && p.region != q.h.opt.Region:
+			return badArgument("The notification destination service region is not valid for the bucket location constraint", arn, p.region)
+		case !ok, !known && !skip:
+			refused.add(arn, "The destination "+k.noun+" does not exist")
+		case !skip && !before[arn] && k.service != "lambda":
+			test[arn] = p.name
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if c.EventBridge != nil {
+		refused.add("EventBridge", "There is no event bus")
+	}
+	if refused.err == nil {
+		q.testTargets(test, refused)
+	}
+	return refused.result()
+}
+
+// refusals gathers what is wrong with destinations.
+type refusals struct {
+	mu  sync.Mutex
+	n   int
+	err *apiError
+}
+
+func (r *refusals) add(arn, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = errorf("InvalidArgument", "Unable to validate the following destination configurations")
+	}
+	r.n++
+	r.err.with("ArgumentName"+itoa(r.n), arn).with("ArgumentValue"+itoa(r.n), reason)
+}
+
+func (r *refusals) result() error {
+	if r.err == nil {
 		return nil
 	}
-	return badArgument("Unable to validate the following destination configurations", arn, reason)
+	return r.err
 }
 
-func (d *destination) check(arn, name string) error {
-	if len(d.Event) == 0 {
-		return errorf("MalformedXML", "")
+// testWait bounds how long targets may take for their test events.
+const testWait = 10 * time.Second
+
+// testEvent is what a new destination is sent.
+type testEvent struct {
+	Service, Event, Time, Bucket, RequestId, HostId string
+}
+
+// testTargets sends each new destination a test event.
+func (q *request) testTargets(targets map[string]string, refused *refusals) {
+	message, err := json.Marshal(testEvent{Service: "Amazon S3", Event: "s3:TestEvent", Time: q.now.Format(eventTime),
+		Bucket: q.bucket, RequestId: q.id, HostId: q.h.hostID})
+	if err != nil {
+		panic("s3: " + err.Error()) // strings always encode
 	}
-	for _, e := range d.Event {
-		if !knownEvent(e) {
-			return badArgument("The event is not supported for notifications", "Event", e)
+	ctx, cancel := context.WithTimeout(q.ctx(), testWait)
+	defer cancel()
+	var wg sync.WaitGroup
+	for arn, name := range targets {
+		wg.Go(func() {
+			if err := q.h.opt.TestTarget(ctx, name, message); err != nil {
+				refused.add(arn, "The destination did not take a test event: "+err.Error())
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// notifyRule is a destination as events are matched against it.
+type notifyRule struct {
+	id, target     string
+	events         []string // as configured
+	prefix, suffix string
+}
+
+// parseNotification reads a stored configuration.
+func parseNotification(doc string) (rules []notifyRule, err error) {
+	var c notificationConfig
+	if err := parseXML([]byte(doc), &c); err != nil {
+		return nil, err
+	}
+	err = c.each(func(_ *destinationKind, d *destination, arn string) error {
+		p, ok := parseTargetARN(arn)
+		if !ok {
+			return errorf("MalformedXML", "")
+		}
+		r := notifyRule{id: d.ID, target: p.name, events: d.Event}
+		r.prefix, r.suffix = d.filter()
+		rules = append(rules, r)
+		return nil
+	})
+	return rules, err
+}
+
+// filter returns what keys have to begin and to end with.
+func (d *destination) filter() (prefix, suffix string) {
+	if d.Filter == nil || d.Filter.S3Key == nil {
+		return "", ""
+	}
+	for _, r := range d.Filter.S3Key.FilterRule {
+		if strings.EqualFold(r.Name, "prefix") {
+			prefix = r.Value
+		} else {
+			suffix = r.Value
 		}
 	}
-	if d.Filter != nil && d.Filter.S3Key != nil {
-		seen := map[string]bool{}
-		for _, r := range d.Filter.S3Key.FilterRule {
-			kind := strings.ToLower(r.Name)
-			if kind != "prefix" && kind != "suffix" {
-				return badArgument("filter rule name must be either prefix or suffix", r.Name, r.Value)
-			}
-			if seen[kind] {
-				return badArgument("Cannot specify more than one "+kind+" rule in a filter.", r.Name, r.Value)
-			}
-			seen[kind] = true
+	return prefix, suffix
+}
+
+// matches reports whether a rule wants an event, a type without s3:, of a key.
+func (r *notifyRule) matches(event, key string) bool {
+	if !strings.HasPrefix(key, r.prefix) || !strings.HasSuffix(key, r.suffix) {
+		return false
+	}
+	for _, e := range r.events {
+		if shareEvent(e, "s3:"+event) {
+			return true
 		}
 	}
-	if parts := strings.SplitN(arn, ":", 6); len(parts) < 6 || parts[0] != "arn" {
-		return badArgument("The ARN could not be parsed", name, arn)
-	}
-	return nil
+	return false
 }

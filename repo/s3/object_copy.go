@@ -277,7 +277,7 @@ func (c *copying) carryOut() (*index.Version, error) {
 	}
 	r := in.reader(q.ctx(), 0, in.size)
 	defer r.Close()
-	p := &putInput{version: c.version, sealing: c.sealing, size: in.size, check: c.check}
+	p := &putInput{version: c.version, sealing: c.sealing, size: in.size, check: c.check, events: copyEvents}
 	p.sum.algo = c.algo
 	if c.algo == "" {
 		p.sum.algo = listedChecksum(src.v.System)
@@ -315,7 +315,7 @@ func (c *copying) link(in *opened) (*index.Version, error) {
 		to.System[metaSumType] = fullObject
 	}
 	v, err := c.q.h.e.Link(c.q.ctx(), &object.PutRequest{
-		Bucket: c.q.bucket, Key: c.q.key, Version: *to, Check: c.check,
+		Bucket: c.q.bucket, Key: c.q.key, Version: *to, Check: c.check, Tell: c.q.tell(copyEvents),
 		Source: &object.Source{Bucket: c.src.bucket, Key: c.src.key, ID: from.ID},
 	})
 	if errors.Is(err, object.ErrNoVersion) {

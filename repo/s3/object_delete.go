@@ -26,7 +26,7 @@ func (q *request) deleteObject() error {
 		return err
 	}
 	results, err := q.h.e.Delete(q.ctx(), q.bucket, []object.DeleteRequest{{
-		Key: q.key, Ref: ref, Bypass: q.bypass(q.key, nil), Check: check, System: q.markerSystem()}})
+		Key: q.key, Ref: ref, Bypass: q.bypass(q.key, nil), Check: check, System: q.markerSystem(), Tell: q.tell(deleteEvents)}})
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (q *request) deleteRequest(e deleteEntry) (*object.DeleteRequest, error) {
 	if err := q.mayCompare(e.key, ref, e.conditions.match); err != nil {
 		return nil, err
 	}
-	return &object.DeleteRequest{Key: e.key, Ref: ref, Bypass: q.bypass(e.key, nil), Check: check, System: q.markerSystem()}, nil
+	return &object.DeleteRequest{Key: e.key, Ref: ref, Bypass: q.bypass(e.key, nil), Check: check, System: q.markerSystem(), Tell: q.tell(deleteEvents)}, nil
 }
 
 // deleteResult answers with what became of each entry.

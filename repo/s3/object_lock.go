@@ -183,7 +183,7 @@ func (q *request) putRetention() error {
 	if _, err := q.lockable(); err != nil {
 		return err
 	}
-	return q.editVersion(q.bypass(q.key, q.v), http.StatusOK, func(b *object.Bucket, v *index.Version) error {
+	return q.editVersion(nil, q.bypass(q.key, q.v), http.StatusOK, func(b *object.Bucket, v *index.Version) error {
 		l := &index.Lock{}
 		if v.Lock != nil {
 			l = v.Lock
@@ -226,7 +226,7 @@ func (q *request) putLegalHold() error {
 	if _, err := q.lockable(); err != nil {
 		return err
 	}
-	return q.editVersion(false, http.StatusOK, func(b *object.Bucket, v *index.Version) error {
+	return q.editVersion(nil, false, http.StatusOK, func(b *object.Bucket, v *index.Version) error {
 		if v.Lock == nil {
 			v.Lock = &index.Lock{}
 		}
@@ -237,10 +237,10 @@ func (q *request) putLegalHold() error {
 }
 
 // editVersion changes the version that the request addresses, which is q.v, and answers
-// with a status.
-func (q *request) editVersion(bypass bool, status int, change func(*object.Bucket, *index.Version) error) error {
+// with a status. events are what targets are told of it.
+func (q *request) editVersion(events EventNames, bypass bool, status int, change func(*object.Bucket, *index.Version) error) error {
 	v, err := q.h.e.Edit(q.ctx(), &object.EditRequest{
-		Bucket: q.bucket, Key: q.key, Ref: refOf(q.v), Bypass: bypass, Change: change})
+		Bucket: q.bucket, Key: q.key, Ref: refOf(q.v), Bypass: bypass, Change: change, Tell: q.tell(events)})
 	if err != nil {
 		return err
 	}

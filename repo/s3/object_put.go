@@ -20,12 +20,13 @@ type putInput struct {
 	md5     []byte // Content-MD5; nil when none was sent
 	sum     wantedSum
 	check   writeCheck
+	events  EventNames
 }
 
 // newPut reads the headers of a request, or the fields of a form, that tell of an object
 // and its body. size is that of the body; -1 when it is not known.
 func (q *request) newPut(head http.Header, size int64) (p *putInput, err error) {
-	p = &putInput{size: size}
+	p = &putInput{size: size, events: putEvents}
 	if size > maxPut {
 		return nil, tooLarge(size)
 	}
@@ -80,7 +81,7 @@ func (q *request) store(p *putInput, src io.Reader, check func(*bodySums) error)
 		return nil, err
 	}
 	defer b.stop()
-	req := &object.PutRequest{Bucket: q.bucket, Key: q.key, Version: *p.version, Check: p.check}
+	req := &object.PutRequest{Bucket: q.bucket, Key: q.key, Version: *p.version, Check: p.check, Tell: q.tell(p.events)}
 	return q.h.e.Put(q.ctx(), req, b, func(v *index.Version) error {
 		sums, err := b.finish()
 		if err != nil {

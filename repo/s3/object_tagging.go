@@ -29,18 +29,18 @@ func (q *request) putObjectTagging() error {
 	if err != nil {
 		return err
 	}
-	return q.setTags(tags, http.StatusOK)
+	return q.setTags(tags, tagEvents, http.StatusOK)
 }
 
 func (q *request) deleteObjectTagging() error {
 	if _, err := q.target(); err != nil {
 		return err
 	}
-	return q.setTags(nil, http.StatusNoContent)
+	return q.setTags(nil, untagEvents, http.StatusNoContent)
 }
 
-func (q *request) setTags(tags map[string]string, status int) error {
-	return q.editVersion(false, status, func(_ *object.Bucket, v *index.Version) error {
+func (q *request) setTags(tags map[string]string, events EventNames, status int) error {
+	return q.editVersion(events, false, status, func(_ *object.Bucket, v *index.Version) error {
 		v.Tags = tags
 		return nil
 	})

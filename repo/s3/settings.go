@@ -42,8 +42,9 @@ type settings struct {
 	// encryption is the default of the bucket; nil is SSE-S3.
 	encryption *encryptionDefault
 	lifecycle  *lifecycleConfig // nil when there are no rules
-	website    *websiteConfig   // nil when there is none
-	logging    *loggingEnabled  // nil when no logs are wanted
+	notify     []notifyRule
+	website    *websiteConfig  // nil when there is none
+	logging    *loggingEnabled // nil when no logs are wanted
 }
 
 // settingsOf parses the settings of a bucket, or returns those parsed before.
