@@ -81,12 +81,16 @@ func healPack(ctx context.Context, store tier.Store, p *index.Pack, dryRun bool)
 	return nil
 }
 
-// packGone reports whether a pack was dropped, so that its file need not be there.
+// packGone reports whether a pack was dropped, or one that was cannot come back any more, so
+// that its file need not be there.
 func (r *Repository) packGone(ctx context.Context, p *index.Pack) (bool, error) {
 	if err := r.Refresh(ctx); err != nil {
 		return false, err
 	}
 	_, err := r.index.Pack(p.Num)
+	if p.Num == 0 {
+		_, err = r.index.Row(tableJob, droppedKey(p.Record.ID))
+	}
 	if errors.Is(err, index.ErrNotFound) {
 		return true, nil
 	}

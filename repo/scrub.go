@@ -13,6 +13,7 @@ import (
 	"github.com/zeebo/blake3"
 
 	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/pack"
 	"github.com/firnstore/firn/tier"
 	"github.com/firnstore/firn/tier/parity"
 )
@@ -61,7 +62,7 @@ type scrubUnit struct {
 	size  int64  // bytes, with those of its parity
 	log   stretch
 	group *logGroup   // that protects it; nil: none
-	pack  *index.Pack // nil: log
+	pack  *index.Pack // nil: log; without a number when it was dropped
 }
 
 // planScrub chooses units, which are in the order of their names, from the first behind
@@ -221,6 +222,15 @@ func (s *scrubber) units() (units []scrubUnit, err error) {
 		}
 		return nil
 	})
+	if err == nil { // those that can come back
+		err = s.r.tombstones(func(t *tombstone) error {
+			if t.Seq == 0 {
+				name := t.Pack.ID.Name()
+				units = append(units, scrubUnit{last: name, size: t.Pack.Size + s.parity[parityName(name)], pack: &index.Pack{Record: t.Pack}})
+			}
+			return nil
+		})
+	}
 	slices.SortFunc(units, func(a, b scrubUnit) int { return strings.Compare(a.last, b.last) })
 	return units, err
 }
@@ -453,7 +463,11 @@ func (s *scrubber) pack(p *index.Pack) error {
 		if herr != nil {
 			err = fmt.Errorf("%w; %w", err, herr)
 		}
-		s.note(Mended{File: name, Pack: p.Record.ID, Err: err, Healed: herr == nil})
+		m := Mended{File: name, Pack: p.Record.ID, Err: err, Healed: herr == nil}
+		if p.Num == 0 {
+			m.Pack = pack.ID{} // nothing needs it
+		}
+		s.note(m)
 		if herr != nil {
 			return nil
 		}
