@@ -34,11 +34,10 @@ var layers = map[string][]string{
 	"cmd/firnbench":  {},
 	"cmd/s3bench":    {},
 
-	"cmd/firntorture":        {"cmd/firntorture/kill", "cmd/firntorture/damage"},
-	"cmd/firntorture/damage": {"chunk", "pack", "tier", "index", "repo", "repo/object", "snapshot"},
+	"cmd/firntorture":        {"cmd/firntorture/sim", "cmd/firntorture/kill", "cmd/firntorture/damage"},
+	"cmd/firntorture/damage": {"chunk", "pack", "tier", "tier/parity", "index", "repo", "repo/object", "snapshot"},
 	"cmd/firntorture/kill":   {},
-
-	"cmd/firntorture/sim": {"index", "repo", "repo/object", "snapshot", "tier"},
+	"cmd/firntorture/sim":    {"index", "repo", "repo/object", "snapshot", "tier"},
 }
 
 // testOnly may be imported by tests of any package, besides what the package may.

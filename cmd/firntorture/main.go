@@ -35,6 +35,9 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == simulateCommand {
+		os.Exit(simulateMain(os.Args[2:], os.Stdout))
+	}
 	opt, err := parseOptions(os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		os.Exit(0)

@@ -20,11 +20,13 @@ type part struct {
 }
 
 var parts = []part{
-	{"kill", 35, real(kill.Run, "SIGKILLs of firn %s")},
+	{"sim", 30, simulate},
+	{"kill", 30, real(kill.Run, "SIGKILLs of firn %s")},
 	{"full", 5, real(kill.Fill, "full disks under firn %s")},
-	{"power", 10, real(kill.Power, "power failures under firn %s")},
-	{"crowd", 10, real(kill.Crowd, "firn %s beside all others")},
-	{"damage", 20, damaged},
+	{"power", 8, real(kill.Power, "power failures under firn %s")},
+	{"crowd", 7, real(kill.Crowd, "firn %s beside all others")},
+	{"damage", 15, damaged},
+	{"heal", 5, healed},
 }
 
 func partNames() string {
@@ -75,5 +77,27 @@ func damaged(ctx context.Context, opt *options, until time.Time) (*tally, error)
 	t.count("not detected", s.Missed)
 	t.count("detected, but not all that is lost was named", s.Unnamed)
 	t.count("restores of damaged repositories", s.Restores)
+	return t, nil
+}
+
+// enoughHealed is the share of damage within the budget of the parity that has to be healed.
+const enoughHealed = 0.999
+
+// healed is the part that lets parity heal.
+func healed(ctx context.Context, opt *options, until time.Time) (*tally, error) {
+	s, err := damage.Heal(ctx, damage.Options{Dir: opt.dir, Seed: opt.seed, Until: until, Log: opt.log})
+	if err != nil {
+		return nil, err
+	}
+	t := &tally{Wrong: s.Wrong, Panics: s.Panics, Hangs: s.Hangs, Failures: s.Failures}
+	var all, good int64
+	for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
+		all, good = all+s.Faults[kind], good+s.Healed[kind]
+		t.count(kind, s.Faults[kind])
+		t.count("of them healed", s.Healed[kind])
+	}
+	if float64(good) < enoughHealed*float64(all) {
+		t.Failed = all - good
+	}
 	return t, nil
 }

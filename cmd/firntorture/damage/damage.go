@@ -65,7 +65,7 @@ func Run(ctx context.Context, opt Options) (*Score, error) {
 	}
 	defer os.RemoveAll(scratch)
 	r := &run{opt: &opt, score: Score{Faults: map[string]int64{}, Hidden: map[string]int64{}}}
-	if r.fix, err = newFixture(ctx, filepath.Join(scratch, "fixture"), opt.Seed); err != nil {
+	if r.fix, err = newFixture(ctx, filepath.Join(scratch, "fixture"), opt.Seed, 0); err != nil {
 		return nil, err
 	}
 	r.plan = newPlan(r.fix, opt.Seed)

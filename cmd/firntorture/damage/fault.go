@@ -16,7 +16,11 @@ const (
 	swap     = "pairs of files exchanged"
 	appended = "files with bytes behind their end"
 	rollback = "older or other valid files in their place"
+	smear    = "stretches of bytes overwritten"
 )
+
+// smearSize is how many bytes a smear overwrites: less than a block of parity.
+const smearSize = 200
 
 // fault is one piece of damage.
 type fault struct {
@@ -32,6 +36,8 @@ func (f *fault) String() string {
 	switch f.kind {
 	case flip:
 		s += fmt.Sprintf(", bit %d of byte %d", f.at%8, f.at/8)
+	case smear:
+		s += fmt.Sprintf(", from byte %d", f.at)
 	case truncate, appended:
 		s += fmt.Sprintf(", %d bytes", f.at)
 	}
@@ -56,6 +62,12 @@ func (f *fault) apply(whole files) files {
 		delete(damaged, f.file)
 	case swap:
 		damaged[f.file], damaged[f.other] = whole[f.other], whole[f.file]
+	case smear:
+		b = bytes.Clone(b)
+		for i := f.at; i < min(f.at+smearSize, len(b)); i++ {
+			b[i] ^= 0x5a
+		}
+		damaged[f.file] = b
 	case appended:
 		damaged[f.file] = append(b[:len(b):len(b)], bytes.Repeat(b[:1], f.at)...)
 	case rollback:

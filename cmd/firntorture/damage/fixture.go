@@ -50,11 +50,14 @@ type builder struct {
 	rng   *rand.Rand
 	store *tier.Memory
 	r     *repo.Repository
+
+	parity int
 }
 
-func newFixture(ctx context.Context, dir string, seed uint64) (*fixture, error) {
+// newFixture makes one with a percentage of parity beside its files, 0 for none.
+func newFixture(ctx context.Context, dir string, seed uint64, parity int) (*fixture, error) {
 	b := &builder{
-		fixture: &fixture{truth: map[string]contents{}}, ctx: ctx, dir: dir,
+		fixture: &fixture{truth: map[string]contents{}}, ctx: ctx, dir: dir, parity: parity,
 		rng: rand.New(rand.NewPCG(seed, 0)), store: tier.NewMemory(),
 	}
 	var err error
@@ -82,7 +85,7 @@ func (b *builder) begin() error {
 	if err := os.MkdirAll(b.cache(), 0o700); err != nil {
 		return err
 	}
-	if _, err := repo.Init(b.ctx, b.store, b.id.Recipient(), b.options(""), repo.InitOptions{}); err != nil {
+	if _, err := repo.Init(b.ctx, b.store, b.id.Recipient(), b.options(""), repo.InitOptions{Parity: b.parity}); err != nil {
 		return err
 	}
 	if b.r, err = repo.Open(b.ctx, b.store, []age.Identity{b.id}, b.options(b.cache())); err != nil {
@@ -223,6 +226,11 @@ func (b *builder) object() error {
 // end closes the repository, whose index is the warm one then.
 func (b *builder) end() error {
 	name := b.r.Index().Path()
+	if b.parity > 0 { // for what has none yet
+		if _, err := b.r.Scrub(b.ctx, repo.ScrubOptions{}); err != nil {
+			return err
+		}
+	}
 	err := b.r.Close()
 	if err == nil {
 		b.warm, err = os.ReadFile(name)

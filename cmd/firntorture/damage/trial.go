@@ -41,7 +41,10 @@ type trial struct {
 }
 
 // run does all of it. A panic of firn is a result, and so is taking too long.
-func (t *trial) run(ctx context.Context) error {
+func (t *trial) run(ctx context.Context) error { return t.guard(ctx, t.steps) }
+
+// guard runs steps, notes a panic, and gives up after a while with errHung.
+func (t *trial) guard(ctx context.Context, steps func(context.Context) error) error {
 	ctx, stop := context.WithTimeout(ctx, 2*trialLimit)
 	defer stop()
 	done := make(chan error, 1)
@@ -52,7 +55,7 @@ func (t *trial) run(ctx context.Context) error {
 				done <- nil
 			}
 		}()
-		done <- t.steps(ctx)
+		done <- steps(ctx)
 	}()
 	timer := time.NewTimer(trialLimit)
 	defer timer.Stop()
