@@ -93,7 +93,8 @@ func TestPageOfS3NamesFlags(t *testing.T) {
 			known[word] = true
 		}
 	}
-	for _, m := range regexp.MustCompile("`(--[a-z0-9-]+)").FindAllStringSubmatch(text, -1) {
+	ours := strings.Replace(text, section(t, text, "17. Clients"), "", 1) // there the flags are theirs
+	for _, m := range regexp.MustCompile("`(--[a-z0-9-]+)").FindAllStringSubmatch(ours, -1) {
 		if !known[m[1]] {
 			t.Errorf("docs/s3.md: no command of it has %s", m[1])
 		}
