@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,8 @@ type serveFlags struct {
 	tlsCert, tlsKey string
 	domains         []string
 	region          string
-	acls, noV2      bool
+	acls            bool
+	v2              string // where Signature Version 2 is accepted
 	usersFile       string
 	credentialsFile string
 	maxConnections  int
@@ -91,7 +93,8 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.acls, "acls-enabled", false, "new buckets have ACLs, as on AWS before April 2023")
 	fl.StringVar(&f.usersFile, "users-file", "", "`FILE` of further users (JSON), known while the server runs")
 	fl.StringVar(&f.credentialsFile, "credentials-file", "", "`FILE` (AWS style) whose profile default is the key pair of root; made if it is missing")
-	fl.BoolVar(&f.noV2, "no-signature-v2", false, "refuse Signature Version 2")
+	fl.StringVar(&f.v2, "signature-v2", "presigned", "accept Signature Version 2 `WHERE`: presigned (URLs and forms), all (headers, too, for old clients) or none")
+	choices(cmd, "signature-v2", "presigned", "all", "none")
 	fl.IntVar(&f.maxConnections, "max-connections", 4096, "at most `N` connections; those idle longest make room, and further ones wait")
 	fl.IntVar(&f.maxUploads, "max-uploads", 64, "at most `N` large bodies are stored at a time; further ones wait")
 	fl.DurationVar(&f.idle, "idle-timeout", 2*time.Minute, "close a connection that sends no request for this `TIME`")
@@ -119,6 +122,8 @@ func (f *serveFlags) check() error {
 		return usageError("--tls-key is of no use without --tls-cert")
 	case f.region == "" || strings.ContainsFunc(f.region, func(r rune) bool { return !isNameRune(r) }):
 		return usageError("--region: %q is not a name of a region: want letters, digits and -", f.region)
+	case !slices.Contains([]string{"presigned", "all", "none"}, f.v2):
+		return usageError("--signature-v2 %s: want presigned, all or none", f.v2)
 	case f.maxConnections < 1:
 		return usageError("--max-connections %d: want at least 1", f.maxConnections)
 	case f.maxUploads < 1:

@@ -131,7 +131,7 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 		defer s.log.close()
 	}
 	h := s3.New(s.e, s3.Options{
-		Region: s.f.region, Domains: s.f.domains, ACLs: s.f.acls, NoV2: s.f.noV2, Record: s.record,
+		Region: s.f.region, Domains: s.f.domains, ACLs: s.f.acls, NoV2: s.f.v2 == "none", HeaderV2: s.f.v2 == "all", Record: s.record,
 	})
 	if err := h.KeepLogs(s.e.Repository().Index().Path()+"-access-logs", s.fault); err != nil {
 		return err

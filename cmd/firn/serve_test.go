@@ -39,6 +39,8 @@ func TestServeFlags(t *testing.T) {
 		{"--max-uploads -1", "--max-uploads -1"},
 		{"--idle-timeout 10ms", "--idle-timeout"},
 		{"--stall-timeout 0", "--stall-timeout"},
+		{"--signature-v2 all", ""},
+		{"--signature-v2 headers", "--signature-v2 headers: want presigned, all or none"},
 		{"--log-delivery 0", "--log-delivery"},
 		{"--shutdown-timeout -1s", "--shutdown-timeout"},
 	} {

@@ -22,7 +22,10 @@ type Options struct {
 	Region  string   // of the server: told to clients; any region is accepted in signatures. "firn-1" when empty
 	Domains []string // hosts whose first label below is a bucket: virtual-host style
 	ACLs    bool     // new buckets have ACLs enabled (object writer), as before April 2023
-	NoV2    bool     // refuse Signature Version 2
+
+	// Signature Version 2 is accepted in presigned URLs and forms, unless NoV2, and in headers
+	// if HeaderV2.
+	NoV2, HeaderV2 bool
 
 	// Targets are the kinds of those who can be told of events, by name, and TestTarget sends
 	// one of them a message and waits until it took it.
@@ -85,7 +88,7 @@ func New(e *object.Engine, opt Options) *Handler {
 		opt.Region = "firn-1"
 	}
 	h := &Handler{e: e, opt: opt, settings: map[string]*settings{}, hostID: newID(24)}
-	h.verify = auth.New(auth.Options{Secret: h.secret, Now: e.Now, NoV2: opt.NoV2, Bucket: h.hostBucket})
+	h.verify = auth.New(auth.Options{Secret: h.secret, Now: e.Now, NoV2: opt.NoV2, HeaderV2: opt.HeaderV2, Bucket: h.hostBucket})
 	return h
 }
 

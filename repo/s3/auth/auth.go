@@ -1,7 +1,7 @@
 // Package auth verifies who signed a request and that its body is the one that was signed.
 //
-// It knows Signature Versions 4 and 2 in the Authorization header, in the query and in the
-// policy of a form, as the Amazon S3 API reference gives them in "Authenticating Requests".
+// It knows Signature Version 4 in the Authorization header, in the query and in the policy of
+// a form, and Signature Version 2 in the last two, and if asked for in the first, as the Amazon S3 API reference gives them in "Authenticating Requests".
 // What the caller may do is decided elsewhere.
 //
 // Invariants:
@@ -27,7 +27,10 @@ type Options struct {
 	// It may be called by several goroutines at a time.
 	Secret func(accessKey string) (string, error)
 	Now    func() time.Time
-	NoV2   bool // refuse Signature Version 2 everywhere
+
+	// Signature Version 2 is for queries and forms, unless NoV2 refuses it there, too, or
+	// HeaderV2 takes it in headers as well.
+	NoV2, HeaderV2 bool
 
 	// Bucket returns the bucket that the host of a request names, "" when the path does:
 	// Signature Version 2 covers it. nil means that the path always does.

@@ -27,7 +27,7 @@ func (v *Verifier) verifyHeaderV2(r *http.Request, p params, header, rest string
 	if _, err := v.requestTime(r); err != nil {
 		return nil, err
 	}
-	if v.opt.NoV2 {
+	if !v.opt.HeaderV2 {
 		return nil, errNotSupported()
 	}
 	var date string // x-amz-date is signed among its like

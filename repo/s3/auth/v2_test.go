@@ -54,6 +54,7 @@ func TestDocumentedV2(t *testing.T) {
 	r := newRequest("GET", "/photos/puppy.jpg?AWSAccessKeyId="+testKey+"&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1175139620", nil)
 	v := newVerifier(testTime.AddDate(-10, 0, 0))
 	v.opt.Bucket = func(*http.Request) string { return "johnsmith" }
+	v.opt.HeaderV2 = true
 	if _, err := v.Verify(r); err != nil {
 		t.Error(err)
 	}
@@ -136,6 +137,7 @@ func TestHeaderV2(t *testing.T) {
 			s.headers = tt.headers
 			v := newVerifier(testTime)
 			v.opt.Bucket = func(*http.Request) string { return tt.bucket }
+			v.opt.HeaderV2 = true
 			res, err := v.Verify(s.headerV2(tt.date, tt.resource, tt.amz))
 			if err != nil {
 				t.Fatal(err)
@@ -143,7 +145,7 @@ func TestHeaderV2(t *testing.T) {
 			if res.Scheme != SigV2 || res.Type != AuthHeader || res.AccessKey != testKey {
 				t.Errorf("result %+v", res)
 			}
-			v.opt.NoV2 = true
+			v.opt.HeaderV2 = false
 			_, err = v.Verify(s.headerV2(tt.date, tt.resource, tt.amz))
 			wantCode(t, err, "InvalidRequest")
 		})
@@ -172,7 +174,9 @@ func TestHeaderV2Refused(t *testing.T) {
 			s.headers["date"] = now
 			r := s.headerV2(now, "/b/k", "")
 			tt.change(r)
-			_, err := newVerifier(testTime).Verify(r)
+			v := newVerifier(testTime)
+			v.opt.HeaderV2 = true
+			_, err := v.Verify(r)
 			wantCode(t, err, tt.code)
 		})
 	}
@@ -184,6 +188,7 @@ func TestDocumentedHeaderV2(t *testing.T) {
 		"Authorization", "AWS "+testKey+":bWq2s1WEIj+Ydj0vQ697zp+IXMU=")
 	v := newVerifier(time.Date(2007, 3, 27, 19, 40, 0, 0, time.UTC))
 	v.opt.Bucket = func(*http.Request) string { return "johnsmith" }
+	v.opt.HeaderV2 = true
 	if _, err := v.Verify(r); err != nil {
 		t.Error(err)
 	}

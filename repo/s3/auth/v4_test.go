@@ -175,7 +175,7 @@ func TestAuthorizationErrors(t *testing.T) {
 		{"unknown scheme", "Basic Zm9vOmJhcg==", "InvalidArgument", "Unsupported Authorization Type"},
 		{"almost", "AWS4 HAHAHA", "InvalidArgument", "Unsupported Authorization Type"},
 		{"ecdsa", swap("HMAC-SHA256", "ECDSA-P256-SHA256"), "InvalidRequest", "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."},
-		{"version 2", "AWS " + testKey + ":c2lnbmF0dXJl", "SignatureDoesNotMatch", ""},
+		{"version 2", "AWS " + testKey + ":c2lnbmF0dXJl", "InvalidRequest", "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."},
 		{"version 2, garbage", "AWS HAHAHA", "InvalidArgument", "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature"},
 		{"version 2, spaces", "AWS a b:c", "InvalidArgument", "Authorization header is invalid -- one and only one ' ' (space) required"},
 		{"nothing", "AWS4-HMAC-SHA256", "AuthorizationHeaderMalformed", bad + `the authorization component "" is malformed.`},
@@ -248,7 +248,7 @@ func TestDates(t *testing.T) {
 					}
 				}
 				v := newVerifier(testTime)
-				v.opt.NoV2 = true // what is wrong with the date comes before that
+				// What is wrong with the date comes before the refusal of version 2.
 				_, err := v.Verify(r)
 				e := wantCode(t, err, code)
 				if e.Message != message {
