@@ -25,12 +25,13 @@ var layers = map[string][]string{
 	"pack":           {"chunk"},
 	"index":          {"chunk", "pack", "tier"},
 	"repo":           {"chunk", "pack", "tier", "tier/parity", "index"},
-	"repo/object":    {"chunk", "pack", "tier", "index", "repo"},
+	"repo/tree":      {"chunk", "pack", "tier", "index", "repo"},
+	"repo/object":    {"chunk", "pack", "tier", "index", "repo", "repo/tree"},
 	"repo/s3":        {"index", "repo", "repo/object", "repo/s3/auth", "repo/s3/access"},
 	"repo/s3/auth":   {},
 	"repo/s3/access": {},
-	"snapshot":       {"chunk", "pack", "tier", "index", "repo", "repo/object"},
-	"cmd/firn":       {"chunk", "pack", "tier", "index", "repo", "repo/object", "repo/s3", "repo/s3/access", "snapshot"},
+	"snapshot":       {"chunk", "pack", "tier", "index", "repo", "repo/object", "repo/tree"},
+	"cmd/firn":       {"chunk", "pack", "tier", "index", "repo", "repo/tree", "repo/object", "repo/s3", "repo/s3/access", "snapshot"},
 	"cmd/firnbench":  {},
 	"cmd/s3bench":    {},
 
@@ -41,7 +42,7 @@ var layers = map[string][]string{
 }
 
 // testOnly may be imported by tests of any package, besides what the package may.
-var testOnly = []string{"tier/tiertest", "tier", "chunk", "pack", "index", "repo"}
+var testOnly = []string{"tier/tiertest", "tier", "chunk", "pack", "index", "repo", "repo/tree"}
 
 func TestLayers(t *testing.T) {
 	fset := token.NewFileSet()

@@ -14,6 +14,7 @@ import (
 	"github.com/firnstore/firn/pack"
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/repo/object"
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // CheckOptions of Check.
@@ -179,31 +180,31 @@ func (c *checker) version(v *index.Version) error {
 			c.find(Finding{Kind: "snapshot", Err: err})
 			return nil
 		}
-		return c.tree(tree(s.Root.Tree), "/")
+		return c.tree(tree.Handle(s.Root.Tree), "/")
 	}
 	return nil
 }
 
 // tree walks a directory that was not walked yet. Blocks are remembered by ID, so that
 // snapshots that share directories are not walked twice.
-func (c *checker) tree(t tree, at string) error {
-	if _, ok := c.seen[t.id()]; ok {
+func (c *checker) tree(t tree.Handle, at string) error {
+	if _, ok := c.seen[t.ID()]; ok {
 		return nil
 	}
 	before := c.res.Findings
-	cur, err := openTree(c.ctx, c.r, t, nil)
+	cur, err := tree.Open(c.ctx, c.r, t, nil)
 	for err == nil {
 		var n Node
-		if _, err = cur.next(c.ctx, &n); err != nil {
+		if _, err = cur.Next(c.ctx, &n); err != nil {
 			break
 		}
-		c.path = joinPath(at, n.Name)
+		c.path = tree.Join(at, n.Name)
 		switch n.Type {
 		case Dir:
-			err = c.tree(tree(n.Tree), c.path)
+			err = c.tree(tree.Handle(n.Tree), c.path)
 		case File:
 			c.opt.Progress.Files.Add(1)
-			err = c.content(n.content())
+			err = c.content(n.Data())
 		}
 	}
 	c.res.Trees++
@@ -215,7 +216,7 @@ func (c *checker) tree(t tree, at string) error {
 		c.find(Finding{Kind: "snapshot", Err: err})
 	}
 	if c.res.Findings == before {
-		c.seen[t.id()] = struct{}{}
+		c.seen[t.ID()] = struct{}{}
 	}
 	return nil
 }
@@ -355,7 +356,7 @@ func (a *affectedWalk) version(v *index.Version) error {
 		if err != nil {
 			return nil // which Check tells
 		}
-		a.dir(tree(s.Root.Tree), "/", s.Short())
+		a.dir(tree.Handle(s.Root.Tree), "/", s.Short())
 	}
 	if len(a.paths) > n {
 		a.snapshots = append(a.snapshots, v.ID.String())
@@ -363,21 +364,21 @@ func (a *affectedWalk) version(v *index.Version) error {
 	return nil
 }
 
-func (a *affectedWalk) dir(t tree, at, snap string) (hit bool) {
-	if _, ok := a.clean[t.id()]; ok || len(a.paths) >= maxAffected {
+func (a *affectedWalk) dir(t tree.Handle, at, snap string) (hit bool) {
+	if _, ok := a.clean[t.ID()]; ok || len(a.paths) >= maxAffected {
 		return false
 	}
-	cur, err := openTree(a.ctx, a.r, t, nil)
+	cur, err := tree.Open(a.ctx, a.r, t, nil)
 	for err == nil {
 		var n Node
-		if _, err = cur.next(a.ctx, &n); err != nil {
+		if _, err = cur.Next(a.ctx, &n); err != nil {
 			break
 		}
-		p := joinPath(at, n.Name)
-		if n.Type == Dir && a.dir(tree(n.Tree), p, snap) {
+		p := tree.Join(at, n.Name)
+		if n.Type == Dir && a.dir(tree.Handle(n.Tree), p, snap) {
 			hit = true
 		}
-		if n.Type == File && len(a.paths) < maxAffected && a.file(n.content()) {
+		if n.Type == File && len(a.paths) < maxAffected && a.file(n.Data()) {
 			hit = true
 			a.paths = append(a.paths, snap+":"+p)
 		}
@@ -387,7 +388,7 @@ func (a *affectedWalk) dir(t tree, at, snap string) (hit bool) {
 		return true
 	}
 	if !hit {
-		a.clean[t.id()] = struct{}{}
+		a.clean[t.ID()] = struct{}{}
 	}
 	return hit
 }

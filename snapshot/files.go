@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // batch collects small files of one directory for one worker.
@@ -129,7 +130,7 @@ func (s *saver) openSource(dir *sharedDir, name, path string, n *Node) (*localFi
 // readSmall stores a file that fits a worker's buffer. A nil node: it could not be
 // read, which was reported. The error is that of the repository.
 func (s *saver) readSmall(w *repo.Worker, b *batch, it *batchItem) (*Node, error) {
-	n, path := it.node, joinPath(b.d.path, []byte(it.name))
+	n, path := it.node, tree.Join(b.d.path, []byte(it.name))
 	s.Current.Store(&path)
 	f, err := s.openSource(b.dir, it.name, path, n)
 	if err != nil {
@@ -204,7 +205,7 @@ func (s *saver) openLarge(d *dirState, dir *sharedDir, it batchItem) {
 }
 
 func (s *saver) readLarge(d *dirState, dir *sharedDir, it *batchItem) (*Node, error) {
-	n, path := it.node, joinPath(d.path, []byte(it.name))
+	n, path := it.node, tree.Join(d.path, []byte(it.name))
 	s.Current.Store(&path)
 	device := n.Size == 0 && n.Type == File // of a block device stat tells no size
 	var f *localFile
@@ -222,7 +223,7 @@ func (s *saver) readLarge(d *dirState, dir *sharedDir, it *batchItem) (*Node, er
 	readAhead(f)
 	var base *repo.Content
 	if it.old != nil && it.old.Type == File && !s.opt.Force {
-		c := it.old.content()
+		c := it.old.Data()
 		base = &c
 	}
 	size := n.Size
@@ -258,8 +259,8 @@ func (s *saver) streamNode(name string, src io.Reader, parent *Snapshot) (*Node,
 	s.fillOwner(n)
 	var base *repo.Content
 	if parent != nil {
-		if old, err := lookup(s.ctx, s.r, tree(parent.Root.Tree), n.Name); err == nil && old.Type == File {
-			c := old.content()
+		if old, err := tree.Lookup(s.ctx, s.r, tree.Handle(parent.Root.Tree), n.Name); err == nil && old.Type == File {
+			c := old.Data()
 			base = &c
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // A node that is accepted has a name that cannot lead out of a directory, and is
@@ -23,7 +24,7 @@ func FuzzDecodeNode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var n Node
-		raw, rest, err := decodeNode(b, &n)
+		raw, rest, err := tree.Decode(b, &n)
 		if err != nil {
 			return
 		}
@@ -38,21 +39,21 @@ func FuzzDecodeNode(f *testing.F) {
 			t.Fatal(err)
 		}
 		var m Node
-		if _, _, err := decodeNode(again, &m); err != nil {
+		if _, _, err := tree.Decode(again, &m); err != nil {
 			t.Fatalf("node %q is not read back: %v", n.Name, err)
 		}
 	})
 }
 
 func FuzzDecodeBlockRef(f *testing.F) {
-	b, err := index.Marshal(&blockRef{Last: []byte("z"), Nodes: 3})
+	b, err := index.Marshal(&tree.BlockRef{Last: []byte("z"), Nodes: 3})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var ref blockRef
-		if rest, err := decodeRef(b, &ref); err == nil && len(rest) >= len(b) {
+		var ref tree.BlockRef
+		if rest, err := tree.DecodeRef(b, &ref); err == nil && len(rest) >= len(b) {
 			t.Fatal("a reference of no bytes")
 		}
 	})

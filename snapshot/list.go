@@ -3,10 +3,7 @@ package snapshot
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -15,6 +12,7 @@ import (
 
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // Snapshot is a version whose payload is a tree.
@@ -51,7 +49,7 @@ func fromVersion(v *index.Version) (*Snapshot, error) {
 	if string(n.Name) != "/" || n.Type != Dir {
 		return fail(fmt.Errorf("%w: its root is %q, a %s", repo.ErrDamaged, n.Name, n.Type))
 	}
-	if _, err := parseTree(n.Tree); err != nil {
+	if _, err := tree.Parse(n.Tree); err != nil {
 		return fail(fmt.Errorf("%w: %v", repo.ErrDamaged, err))
 	}
 	return &Snapshot{Version: v, Root: n}, nil
@@ -140,60 +138,9 @@ func (s *Snapshot) Lookup(ctx context.Context, r *repo.Repository, name string) 
 			return nil, fmt.Errorf("%s: %w: %q is a %s, not a directory", name, repo.ErrNotFound, n.Name, n.Type)
 		}
 		var err error
-		if n, err = lookup(ctx, r, tree(n.Tree), []byte(part)); err != nil {
+		if n, err = tree.Lookup(ctx, r, tree.Handle(n.Tree), []byte(part)); err != nil {
 			return nil, fmt.Errorf("%s in snapshot %s: %w", name, s.Short(), err)
 		}
 	}
 	return n, nil
-}
-
-// Dir calls f for the nodes of a directory in the order of names.
-func (n *Node) Dir(ctx context.Context, r *repo.Repository, f func(*Node) error) error {
-	c, err := openTree(ctx, r, tree(n.Tree), nil)
-	if err != nil {
-		return err
-	}
-	for {
-		child := &Node{}
-		if _, err := c.next(ctx, child); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := f(child); err != nil {
-			return err
-		}
-	}
-}
-
-// Walk calls f for n and everything below it, directories before what they hold, with
-// the path of each below that of n. f may return fs.SkipDir for a directory.
-func (n *Node) Walk(ctx context.Context, r *repo.Repository, at string, f func(p string, n *Node) error) error {
-	if err := f(at, n); err != nil {
-		if errors.Is(err, fs.SkipDir) && n.Type == Dir {
-			return nil
-		}
-		return err
-	}
-	if n.Type != Dir {
-		return nil
-	}
-	return n.Dir(ctx, r, func(child *Node) error {
-		return child.Walk(ctx, r, joinPath(at, child.Name), f)
-	})
-}
-
-func joinPath(dir string, name []byte) string {
-	if dir == "" || strings.HasSuffix(dir, "/") {
-		return dir + string(name)
-	}
-	return dir + "/" + string(name)
-}
-
-// Open returns a reader of a file's content.
-func (n *Node) Open(ctx context.Context, r *repo.Repository) (*repo.Reader, error) {
-	if n.Type != File {
-		return nil, fmt.Errorf("%q is a %s, not a file", n.Name, n.Type)
-	}
-	return r.OpenContent(ctx, n.content()), nil
 }

@@ -13,6 +13,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // localDir is an open directory that is being read. Names in it are looked up without
@@ -33,7 +35,7 @@ func openDir(path string) (*localDir, error) {
 
 // sub opens a directory in d.
 func (d *localDir) sub(name string) (*localDir, error) {
-	path := joinPath(d.path, []byte(name))
+	path := tree.Join(d.path, []byte(name))
 	fd, err := d.openat(name, path, unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
@@ -43,7 +45,7 @@ func (d *localDir) sub(name string) (*localDir, error) {
 
 // open opens a file in d for reading. If it is a FIFO it does not wait for a writer.
 func (d *localDir) open(name string) (*localFile, error) {
-	path := joinPath(d.path, []byte(name))
+	path := tree.Join(d.path, []byte(name))
 	fd, err := d.openat(name, path, unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
@@ -129,7 +131,7 @@ func (d *localDir) stat(name string, n *Node, blocks *int64) error {
 		return unix.Fstatat(int(d.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	})
 	if err != nil {
-		return &fs.PathError{Op: "lstat", Path: joinPath(d.path, []byte(name)), Err: err}
+		return &fs.PathError{Op: "lstat", Path: tree.Join(d.path, []byte(name)), Err: err}
 	}
 	return fillNode(n, name, &st, blocks)
 }
@@ -196,7 +198,7 @@ func (d *localDir) readlink(n *Node) error {
 		b := make([]byte, size)
 		k, err := unix.Readlinkat(int(d.f.Fd()), string(n.Name), b)
 		if err != nil {
-			return &fs.PathError{Op: "readlink", Path: joinPath(d.path, n.Name), Err: err}
+			return &fs.PathError{Op: "readlink", Path: tree.Join(d.path, n.Name), Err: err}
 		}
 		if k < size {
 			n.Target = b[:k]
@@ -207,7 +209,7 @@ func (d *localDir) readlink(n *Node) error {
 
 // xattrsAt reads the attributes of something that cannot be opened: a link, a device.
 func (d *localDir) xattrsAt(n *Node) error {
-	return linkXattrs("/proc/self/fd/"+strconv.Itoa(int(d.f.Fd()))+"/"+string(n.Name), joinPath(d.path, n.Name), n)
+	return linkXattrs("/proc/self/fd/"+strconv.Itoa(int(d.f.Fd()))+"/"+string(n.Name), tree.Join(d.path, n.Name), n)
 }
 
 // holeReader reads a file and passes over its holes; it is a repo.Skipper.

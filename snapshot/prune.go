@@ -10,6 +10,7 @@ import (
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/repo/object"
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // Prune is repo.Prune with all that versions and unfinished uploads lead to as what is
@@ -89,8 +90,8 @@ func markVersion(ctx context.Context, r *repo.Repository, m *repo.Marks, v *inde
 	case index.TreePayload:
 		var s *Snapshot
 		if s, err = fromVersion(v); err == nil {
-			t := tree(s.Root.Tree)
-			err = markTree(ctx, r, m, t.id(), t.level())
+			t := tree.Handle(s.Root.Tree)
+			err = markTree(ctx, r, m, t.ID(), t.Level())
 		}
 	}
 	if err != nil {
@@ -106,25 +107,25 @@ func markTree(ctx context.Context, r *repo.Repository, m *repo.Marks, id chunk.I
 	if err != nil || !first {
 		return err
 	}
-	b, err := readBlock(ctx, r, id, level)
+	b, err := tree.ReadBlock(ctx, r, id, level)
 	for err == nil && len(b) > 0 {
 		if level > 0 {
-			var ref blockRef
-			if b, err = decodeRef(b, &ref); err == nil {
+			var ref tree.BlockRef
+			if b, err = tree.DecodeRef(b, &ref); err == nil {
 				err = markTree(ctx, r, m, ref.ID, level-1)
 			}
 			continue
 		}
 		var n Node
-		if _, b, err = decodeNode(b, &n); err != nil {
+		if _, b, err = tree.Decode(b, &n); err != nil {
 			break
 		}
 		switch n.Type {
 		case Dir:
-			t := tree(n.Tree)
-			err = markTree(ctx, r, m, t.id(), t.level())
+			t := tree.Handle(n.Tree)
+			err = markTree(ctx, r, m, t.ID(), t.Level())
 		case File:
-			err = m.Content(ctx, n.content())
+			err = m.Content(ctx, n.Data())
 		}
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // wholePaths returns the paths in the snapshot of what was backed up whole. Directories
@@ -38,7 +39,7 @@ func (s *Snapshot) wholePaths(ctx context.Context, r *repo.Repository) (wholes [
 		switch {
 		case isDir:
 			wholes = append(wholes, "/"+strings.Trim(p, "/"))
-		case !there && !above && len(s.Paths()) == 1 && s.Root.holdsFiles():
+		case !there && !above && len(s.Paths()) == 1 && holdsFiles(s.Root):
 			wholes = append(wholes, "/") // the entries of "."
 		}
 	}
@@ -46,7 +47,7 @@ func (s *Snapshot) wholePaths(ctx context.Context, r *repo.Repository) (wholes [
 }
 
 // holdsFiles reports whether something lies below a directory.
-func (n *Node) holdsFiles() bool { return n.Below != nil && n.Below.Files+n.Below.Dirs > 0 }
+func holdsFiles(n *Node) bool { return n.Below != nil && n.Below.Files+n.Below.Dirs > 0 }
 
 // mayDelete reports whether a directory has to end up with what the snapshot has in it
 // and nothing else.
@@ -71,7 +72,7 @@ func (rs *restorer) sweep(d *outDir, at string) {
 		return err
 	})
 	if err == nil && len(names) > 0 {
-		names, err = rs.notInTree(tree(d.node.Tree), names)
+		names, err = rs.notInTree(tree.Handle(d.node.Tree), names)
 	}
 	if err != nil {
 		rs.problem(d.path(""), fmt.Errorf("nothing was deleted in it: %w", err))
@@ -82,7 +83,7 @@ func (rs *restorer) sweep(d *outDir, at string) {
 			return
 		}
 		rs.removeTree(d, name, func(p string, isDir bool) bool {
-			take, _ := rs.selects(joinPath(at, []byte(p)), isDir)
+			take, _ := rs.selects(tree.Join(at, []byte(p)), isDir)
 			return take
 		})
 	}
@@ -90,14 +91,14 @@ func (rs *restorer) sweep(d *outDir, at string) {
 
 // notInTree returns those of the sorted names that a directory of the snapshot does not
 // have.
-func (rs *restorer) notInTree(t tree, names []string) (extra []string, err error) {
-	c, err := openTree(rs.ctx, rs.r, t, nil)
+func (rs *restorer) notInTree(t tree.Handle, names []string) (extra []string, err error) {
+	c, err := tree.Open(rs.ctx, rs.r, t, nil)
 	if err != nil {
 		return nil, err
 	}
 	for {
 		n := &Node{}
-		if _, err := c.next(rs.ctx, n); errors.Is(err, io.EOF) {
+		if _, err := c.Next(rs.ctx, n); errors.Is(err, io.EOF) {
 			return append(extra, names...), nil
 		} else if err != nil {
 			return nil, err

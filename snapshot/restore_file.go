@@ -156,7 +156,7 @@ func (rs *restorer) countFile(n *Node) {
 func (rs *restorer) begin(f *outFile) {
 	f.left.Store(2)
 	rs.addStart(f)
-	if _, inline := f.node.content().Inline(); !inline && f.way != touch {
+	if _, inline := f.node.Data().Inline(); !inline && f.way != touch {
 		if err := rs.addExtents(f); err != nil {
 			f.lose(err)
 		}
@@ -165,7 +165,7 @@ func (rs *restorer) begin(f *outFile) {
 }
 
 func (rs *restorer) addExtents(f *outFile) error {
-	x, err := rs.r.Extents(rs.ctx, f.node.content(), 0)
+	x, err := rs.r.Extents(rs.ctx, f.node.Data(), 0)
 	for err == nil {
 		var e repo.Extent
 		if e, err = x.Next(rs.ctx); err != nil {
@@ -187,7 +187,7 @@ func (rs *restorer) addExtents(f *outFile) error {
 // start does what a file needs before its chunks come.
 func (f *outFile) start() {
 	f.mu.Lock()
-	data, inline := f.node.content().Inline()
+	data, inline := f.node.Data().Inline()
 	switch {
 	case f.err != nil || f.way == touch:
 	case f.way == rewrite:

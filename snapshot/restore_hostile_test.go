@@ -17,6 +17,7 @@ import (
 
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/tree"
 	"github.com/firnstore/firn/tier"
 )
 
@@ -100,7 +101,7 @@ func arena(t testing.TB) (target string, intact func()) {
 // Invariant 2: names are single components, and a directory with others is not
 // believed.
 func TestRestoreRefusesHostileNames(t *testing.T) {
-	for _, name := range []string{"..", ".", "", "a/b", "../secret", "/etc/x", "nul\x00byte", strings.Repeat("n", maxName+1)} {
+	for _, name := range []string{"..", ".", "", "a/b", "../secret", "/etc/x", "nul\x00byte", strings.Repeat("n", tree.MaxName+1)} {
 		t.Run(fmt.Sprintf("%.20q", name), func(t *testing.T) {
 			r := restoreRepo(t, tier.NewMemory())
 			for kind, evil := range map[string]forged{

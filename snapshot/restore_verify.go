@@ -10,6 +10,7 @@ import (
 
 	"github.com/firnstore/firn/chunk"
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // verifier reads restored files back. It takes the same way through the snapshot as the
@@ -51,18 +52,18 @@ func (v *verifier) dir(d *outDir, at string, only []string) {
 	if len(only) > 0 {
 		from = []byte(only[0])
 	}
-	c, err := openTree(v.rs.ctx, v.rs.r, tree(d.node.Tree), from)
+	c, err := tree.Open(v.rs.ctx, v.rs.r, tree.Handle(d.node.Tree), from)
 	for err == nil && v.rs.ctx.Err() == nil {
 		n := &Node{}
-		if _, err = c.next(v.rs.ctx, n); err != nil {
+		if _, err = c.Next(v.rs.ctx, n); err != nil {
 			return // reported before, or the end
 		}
 		if len(only) == 0 {
-			v.entry(d, joinPath(at, n.Name), n, nil)
+			v.entry(d, tree.Join(at, n.Name), n, nil)
 			continue
 		}
 		if bytes.Equal(n.Name, from) {
-			v.entry(d, joinPath(at, n.Name), n, only[1:])
+			v.entry(d, tree.Join(at, n.Name), n, only[1:])
 		}
 		return
 	}
@@ -118,11 +119,11 @@ func (v *verifier) compare(f fileHandle, n *Node) error {
 		return fmt.Errorf("%w: it has %d bytes, not %d", errDiffers, st.Size, n.Size)
 	}
 	w := &comparer{f: f}
-	if _, inline := n.content().Inline(); inline {
-		_, err := v.rs.r.OpenContent(v.rs.ctx, n.content()).WriteTo(w)
+	if _, inline := n.Data().Inline(); inline {
+		_, err := v.rs.r.OpenContent(v.rs.ctx, n.Data()).WriteTo(w)
 		return err
 	}
-	return v.compareIDs(v.rs.ctx, w, n.content())
+	return v.compareIDs(v.rs.ctx, w, n.Data())
 }
 
 // compareIDs hashes what is in the file, without fetching what should be.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // selects reports whether a path of the snapshot is to be restored, and whether
@@ -40,18 +42,18 @@ func (rs *restorer) enterDir(d *outDir, at string, only []string) {
 	if len(only) > 0 {
 		from = []byte(only[0])
 	}
-	c, err := openTree(rs.ctx, rs.r, tree(d.node.Tree), from)
+	c, err := tree.Open(rs.ctx, rs.r, tree.Handle(d.node.Tree), from)
 	for err == nil && rs.ctx.Err() == nil {
 		n := &Node{}
-		if _, err = c.next(rs.ctx, n); err != nil {
+		if _, err = c.Next(rs.ctx, n); err != nil {
 			break
 		}
 		if len(only) == 0 {
-			rs.entry(d, joinPath(at, n.Name), n, nil)
+			rs.entry(d, tree.Join(at, n.Name), n, nil)
 			continue
 		}
 		if bytes.Equal(n.Name, from) {
-			rs.entry(d, joinPath(at, n.Name), n, only[1:])
+			rs.entry(d, tree.Join(at, n.Name), n, only[1:])
 		}
 		return
 	}

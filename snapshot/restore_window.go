@@ -192,7 +192,7 @@ func (f *outFile) take(parts [][]byte, off int64) {
 
 // put writes parts, or those that differ when it is not known yet. f.mu is held.
 func (f *outFile) put(parts [][]byte, off int64) error {
-	_, inline := f.node.content().Inline()
+	_, inline := f.node.Data().Inline()
 	if f.fresh || !inline { // what was in place already was dropped from the window
 		return f.write(parts, off)
 	}

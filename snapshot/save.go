@@ -16,6 +16,7 @@ import (
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/pack"
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // SaveOptions say what to back up, and how.
@@ -162,7 +163,7 @@ func (o *SaveOptions) again(r *repo.Repository) {
 // not nil, is called once src is at its end; its error means that there is no snapshot.
 func SaveStream(ctx context.Context, r *repo.Repository, name string, src io.Reader, opt SaveOptions, done func() error) (*SaveResult, error) {
 	name = strings.Trim(name, "/")
-	if err := checkName([]byte(name)); err != nil {
+	if err := tree.CheckName([]byte(name)); err != nil {
 		return nil, fmt.Errorf("name of the stream: %w", err)
 	}
 	if opt.Key == "" {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // root walks the targets and returns the root node, when all of them are done.
@@ -152,8 +154,8 @@ func (s *saver) walk(d *dirState, dir *sharedDir, old *earlier) {
 // machine, n what stat tells.
 func (s *saver) entry(b *batch, name string, n *Node, blocks int64, old *Node, oldRaw []byte) {
 	d := b.d
-	path := joinPath(d.path, []byte(name))
-	if err := checkName(n.Name); err != nil {
+	path := tree.Join(d.path, []byte(name))
+	if err := tree.CheckName(n.Name); err != nil {
 		d.problem(name, err)
 		return
 	}
@@ -171,7 +173,7 @@ func (s *saver) entry(b *batch, name string, n *Node, blocks int64, old *Node, o
 		}
 		s.count(n, &s.res.filesUnchanged)
 		var t Totals
-		t.add(old)
+		t.Add(old)
 		d.finishRaw(d.add(n.Name), oldRaw, t)
 		return
 	}
@@ -247,7 +249,7 @@ func (s *saver) count(n *Node, how *atomic.Int64) {
 // special handles what has no content.
 func (s *saver) special(b *batch, name string, n *Node) {
 	s.fillOwner(n)
-	path := joinPath(b.d.path, []byte(name))
+	path := tree.Join(b.d.path, []byte(name))
 	if n.Type == Symlink {
 		link := *n
 		link.Name = []byte(name)
@@ -272,7 +274,7 @@ func (s *saver) special(b *batch, name string, n *Node) {
 
 // directory walks a directory, in a goroutine of its own if one is free.
 func (s *saver) directory(b *batch, name string, n *Node, old *Node) {
-	path := joinPath(b.d.path, []byte(name))
+	path := tree.Join(b.d.path, []byte(name))
 	s.fillOwner(n)
 	sub := s.newDir(b.d, b.d.add(n.Name), n, path)
 	if s.opt.OneFileSystem && n.Device != b.d.device && b.d.up != nil {

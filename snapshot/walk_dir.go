@@ -6,6 +6,7 @@ import (
 
 	"github.com/firnstore/firn/chunk"
 	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // dirState is a directory in the making. Its entries are finished in any order, by
@@ -20,7 +21,7 @@ type dirState struct {
 	device uint64
 
 	mu      sync.Mutex
-	tree    treeWriter
+	tree    tree.Writer
 	below   Totals
 	entries []entryState // from first on
 	first   int
@@ -39,7 +40,7 @@ type entryState struct {
 
 func (s *saver) newDir(up *dirState, slot int, n *Node, path string) *dirState {
 	d := &dirState{s: s, up: up, slot: slot, node: n, path: path, device: n.Device}
-	d.tree.put = func(b []byte) (chunk.ID, error) {
+	d.tree.Put = func(b []byte) (chunk.ID, error) {
 		if s.in == nil {
 			return chunk.ID{}, nil
 		}
@@ -68,7 +69,7 @@ func (d *dirState) finish(slot int, n *Node) {
 		return
 	}
 	var t Totals
-	t.add(n)
+	t.Add(n)
 	d.finishRaw(slot, raw, t)
 }
 
@@ -97,7 +98,7 @@ func (d *dirState) advance() error {
 	for n < len(d.entries) && d.entries[n].ready {
 		e := &d.entries[n]
 		if e.raw != nil {
-			if err := d.tree.add(e.name, e.raw); err != nil {
+			if err := d.tree.Add(e.name, e.raw); err != nil {
 				return err
 			}
 			d.below.Files += e.counts.Files
@@ -121,7 +122,7 @@ func (d *dirState) settle(last bool, err error) {
 	if !last {
 		return
 	}
-	t, err := d.tree.finish()
+	t, err := d.tree.Finish()
 	if err != nil {
 		d.s.cancel(err)
 		return
@@ -138,7 +139,7 @@ func (d *dirState) settle(last bool, err error) {
 // problem reports an entry that is left out.
 func (d *dirState) problem(name string, err error) {
 	d.partial.Store(true)
-	d.s.problem(joinPath(d.path, []byte(name)), err)
+	d.s.problem(tree.Join(d.path, []byte(name)), err)
 }
 
 // sharedDir is an open directory that walkers and workers use; the last closes it.

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+
+	"github.com/firnstore/firn/repo/tree"
 )
 
 // earlier walks the entries that a directory had in the parent snapshot.
 type earlier struct {
 	s    *saver
-	c    *cursor
+	c    *tree.Cursor
 	n    Node
 	raw  []byte
 	have bool
@@ -22,7 +24,7 @@ func (s *saver) openEarlier(n *Node) *earlier {
 	if n == nil || n.Type != Dir {
 		return nil
 	}
-	c, err := openTree(s.ctx, s.r, tree(n.Tree), nil)
+	c, err := tree.Open(s.ctx, s.r, tree.Handle(n.Tree), nil)
 	if err != nil {
 		s.parentProblem(err)
 		return nil
@@ -43,7 +45,7 @@ func (e *earlier) find(ctx context.Context, name string) (n *Node, raw []byte) {
 	for e != nil && e.c != nil {
 		if !e.have {
 			var err error
-			if e.raw, err = e.c.next(ctx, &e.n); err != nil {
+			if e.raw, err = e.c.Next(ctx, &e.n); err != nil {
 				if !errors.Is(err, io.EOF) {
 					e.s.parentProblem(err)
 				}
@@ -82,7 +84,7 @@ func (s *saver) sameContent(b *batch, name string, n, old *Node) {
 	at := *n
 	at.Name = []byte(name)
 	if err := b.dir.xattrsAt(&at); err != nil {
-		s.problem(joinPath(b.d.path, []byte(name)), err)
+		s.problem(tree.Join(b.d.path, []byte(name)), err)
 	}
 	n.Xattrs, n.Content, n.Sparse = at.Xattrs, old.Content, old.Sparse
 	s.count(n, &s.res.filesUnchanged)

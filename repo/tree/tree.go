@@ -1,4 +1,4 @@
-package snapshot
+package tree
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 	"github.com/firnstore/firn/repo"
 )
 
-// tree is the handle of a directory: level and ID of its root block;
+// Handle is that of a directory: level and ID of its root block;
 // docs/format.md, section 9.
-type tree [33]byte
+type Handle [33]byte
 
 const (
 	blockHeader  = 4
@@ -29,7 +29,8 @@ const (
 	cutEvery = 128
 )
 
-func parseTree(b []byte) (t tree, err error) {
+// Parse checks the form of a handle. repo.ErrDamaged.
+func Parse(b []byte) (t Handle, err error) {
 	if len(b) != len(t) || b[0] > maxTreeLevel {
 		return t, fmt.Errorf("tree handle %x", b)
 	}
@@ -37,19 +38,20 @@ func parseTree(b []byte) (t tree, err error) {
 	return t, nil
 }
 
-func (t tree) level() int   { return int(t[0]) }
-func (t tree) id() chunk.ID { return chunk.ID(t[1:]) }
+// Level of the root block, and its ID.
+func (t Handle) Level() int   { return int(t[0]) }
+func (t Handle) ID() chunk.ID { return chunk.ID(t[1:]) }
 
-// blockRef leads from an upper block to a lower one.
-type blockRef struct {
+// BlockRef leads from an upper block to a lower one.
+type BlockRef struct {
 	Last  []byte   `cbor:"0,keyasint"`
 	ID    chunk.ID `cbor:"1,keyasint"`
 	Nodes uint64   `cbor:"2,keyasint"`
 }
 
-// treeWriter makes the blocks of one directory from its nodes in the order of names.
-type treeWriter struct {
-	put    func(block []byte) (chunk.ID, error)
+// Writer makes the blocks of one directory from its nodes in the order of names.
+type Writer struct {
+	Put    func(block []byte) (chunk.ID, error) // stores a block, which it must not keep
 	levels []openBlock
 	last   []byte
 }
@@ -59,23 +61,23 @@ type openBlock struct {
 	nodes uint64
 }
 
-func (w *treeWriter) level(i int) *openBlock {
+func (w *Writer) level(i int) *openBlock {
 	if i == len(w.levels) {
 		w.levels = append(w.levels, openBlock{b: []byte{'T', 1, byte(i), 0}})
 	}
 	return &w.levels[i]
 }
 
-// add appends the encoding of a node.
-func (w *treeWriter) add(name, raw []byte) error {
+// Add appends the encoding of a node. Names ascend from call to call.
+func (w *Writer) Add(name, raw []byte) error {
 	if w.last != nil && bytes.Compare(w.last, name) >= 0 {
-		panic(fmt.Sprintf("snapshot: node %q is added behind %q", name, w.last))
+		panic(fmt.Sprintf("tree: node %q is added behind %q", name, w.last))
 	}
 	w.last = append(w.last[:0], name...)
 	return w.append(0, name, raw, 1)
 }
 
-func (w *treeWriter) append(level int, last, raw []byte, nodes uint64) error {
+func (w *Writer) append(level int, last, raw []byte, nodes uint64) error {
 	o := w.level(level)
 	o.b = append(o.b, raw...)
 	o.nodes += nodes
@@ -91,24 +93,24 @@ func cutBehind(name []byte) bool {
 	return h.Sum32()%cutEvery == 0
 }
 
-func (w *treeWriter) close(level int, last []byte) error {
+func (w *Writer) close(level int, last []byte) error {
 	o := w.level(level)
-	id, err := w.put(o.b)
+	id, err := w.Put(o.b)
 	if err != nil {
 		return err
 	}
 	nodes := o.nodes
 	o.b, o.nodes = o.b[:blockHeader], 0
-	raw, err := index.Marshal(&blockRef{Last: last, ID: id, Nodes: nodes})
+	raw, err := index.Marshal(&BlockRef{Last: last, ID: id, Nodes: nodes})
 	if err != nil {
 		return err
 	}
 	return w.append(level+1, last, raw, nodes)
 }
 
-// finish stores what is open and returns the handle. The writer may be used again for
+// Finish stores what is open and returns the handle. The writer may be used again for
 // another directory.
-func (w *treeWriter) finish() (t tree, err error) {
+func (w *Writer) Finish() (t Handle, err error) {
 	w.level(0)
 	last := append([]byte(nil), w.last...)
 	w.last = nil
@@ -121,7 +123,7 @@ func (w *treeWriter) finish() (t tree, err error) {
 		o := w.level(i)
 		if !w.openAbove(i) {
 			if i > 0 && w.single(i) {
-				ref := blockRef{}
+				ref := BlockRef{}
 				if err := index.Unmarshal(o.b[blockHeader:], &ref); err != nil {
 					return t, err
 				}
@@ -129,7 +131,7 @@ func (w *treeWriter) finish() (t tree, err error) {
 				copy(t[1:], ref.ID[:])
 				return t, nil
 			}
-			id, err := w.put(o.b)
+			id, err := w.Put(o.b)
 			t[0] = byte(i)
 			copy(t[1:], id[:])
 			return t, err
@@ -143,7 +145,7 @@ func (w *treeWriter) finish() (t tree, err error) {
 }
 
 // openAbove reports whether a level above i has records.
-func (w *treeWriter) openAbove(i int) bool {
+func (w *Writer) openAbove(i int) bool {
 	for _, o := range w.levels[i+1:] {
 		if len(o.b) > blockHeader {
 			return true
@@ -153,15 +155,15 @@ func (w *treeWriter) openAbove(i int) bool {
 }
 
 // single reports whether level i holds exactly one reference.
-func (w *treeWriter) single(i int) bool {
-	var ref blockRef
+func (w *Writer) single(i int) bool {
+	var ref BlockRef
 	rest, err := index.UnmarshalFirst(w.levels[i].b[blockHeader:], &ref)
 	return err == nil && len(rest) == 0
 }
 
-// cursor walks the nodes of a directory in the order of names, one block per level in
+// Cursor walks the nodes of a directory in the order of names, one block per level in
 // memory.
-type cursor struct {
+type Cursor struct {
 	r     *repo.Repository
 	stack []blockCursor
 	last  []byte
@@ -172,15 +174,15 @@ type blockCursor struct {
 	b     []byte // records left
 }
 
-// openTree begins a walk. The first node is the first whose name is at least from.
-func openTree(ctx context.Context, r *repo.Repository, t tree, from []byte) (*cursor, error) {
-	c := &cursor{r: r}
-	return c, c.descend(ctx, t.id(), t.level(), from)
+// Open begins a walk. The first node is the first whose name is at least from.
+func Open(ctx context.Context, r *repo.Repository, t Handle, from []byte) (*Cursor, error) {
+	c := &Cursor{r: r}
+	return c, c.descend(ctx, t.ID(), t.Level(), from)
 }
 
-func (c *cursor) descend(ctx context.Context, id chunk.ID, level int, from []byte) error {
+func (c *Cursor) descend(ctx context.Context, id chunk.ID, level int, from []byte) error {
 	for {
-		b, err := readBlock(ctx, c.r, id, level)
+		b, err := ReadBlock(ctx, c.r, id, level)
 		if err != nil {
 			return err
 		}
@@ -188,13 +190,13 @@ func (c *cursor) descend(ctx context.Context, id chunk.ID, level int, from []byt
 			c.stack = append(c.stack, blockCursor{0, b})
 			return c.skip(from)
 		}
-		var ref blockRef
+		var ref BlockRef
 		for {
 			if len(b) == 0 {
 				c.stack = append(c.stack, blockCursor{level, nil}) // everything is below from
 				return nil
 			}
-			if b, err = decodeRef(b, &ref); err != nil {
+			if b, err = DecodeRef(b, &ref); err != nil {
 				return err
 			}
 			if bytes.Compare(ref.Last, from) >= 0 {
@@ -206,11 +208,11 @@ func (c *cursor) descend(ctx context.Context, id chunk.ID, level int, from []byt
 	}
 }
 
-func (c *cursor) skip(from []byte) error {
+func (c *Cursor) skip(from []byte) error {
 	top := &c.stack[len(c.stack)-1]
 	for len(from) > 0 && len(top.b) > 0 {
 		var n Node
-		_, rest, err := decodeNode(top.b, &n)
+		_, rest, err := Decode(top.b, &n)
 		if err != nil {
 			return err
 		}
@@ -222,15 +224,17 @@ func (c *cursor) skip(from []byte) error {
 	return nil
 }
 
-func decodeRef(b []byte, ref *blockRef) (rest []byte, err error) {
-	*ref = blockRef{}
+// DecodeRef decodes the first reference of a block above level 0.
+func DecodeRef(b []byte, ref *BlockRef) (rest []byte, err error) {
+	*ref = BlockRef{}
 	if rest, err = index.UnmarshalFirst(b, ref); err != nil {
 		return nil, fmt.Errorf("tree block: %w: %v", repo.ErrDamaged, err)
 	}
 	return rest, nil
 }
 
-func readBlock(ctx context.Context, r *repo.Repository, id chunk.ID, level int) ([]byte, error) {
+// ReadBlock returns the records of a block.
+func ReadBlock(ctx context.Context, r *repo.Repository, id chunk.ID, level int) ([]byte, error) {
 	b, err := r.ReadMeta(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("tree block: %w", err)
@@ -244,9 +248,9 @@ func readBlock(ctx context.Context, r *repo.Repository, id chunk.ID, level int) 
 	return b[blockHeader:], nil
 }
 
-// next decodes the next node into n, which it overwrites, and returns its encoding.
+// Next decodes the next node into n, which it overwrites, and returns its encoding.
 // The end is io.EOF. n and raw point into shared memory and must not be changed.
-func (c *cursor) next(ctx context.Context, n *Node) (raw []byte, err error) {
+func (c *Cursor) Next(ctx context.Context, n *Node) (raw []byte, err error) {
 	for len(c.stack) > 0 {
 		top := &c.stack[len(c.stack)-1]
 		if len(top.b) == 0 {
@@ -254,8 +258,8 @@ func (c *cursor) next(ctx context.Context, n *Node) (raw []byte, err error) {
 			continue
 		}
 		if top.level > 0 {
-			var ref blockRef
-			if top.b, err = decodeRef(top.b, &ref); err != nil {
+			var ref BlockRef
+			if top.b, err = DecodeRef(top.b, &ref); err != nil {
 				return nil, err
 			}
 			if err := c.descend(ctx, ref.ID, top.level-1, nil); err != nil {
@@ -264,7 +268,7 @@ func (c *cursor) next(ctx context.Context, n *Node) (raw []byte, err error) {
 			continue
 		}
 		*n = Node{}
-		raw, top.b, err = decodeNode(top.b, n)
+		raw, top.b, err = Decode(top.b, n)
 		if err != nil {
 			return nil, err
 		}
@@ -277,14 +281,14 @@ func (c *cursor) next(ctx context.Context, n *Node) (raw []byte, err error) {
 	return nil, io.EOF
 }
 
-// lookup finds a node by name in a directory, or repo.ErrNotFound.
-func lookup(ctx context.Context, r *repo.Repository, t tree, name []byte) (*Node, error) {
-	c, err := openTree(ctx, r, t, name)
+// Lookup finds a node by name in a directory, or repo.ErrNotFound.
+func Lookup(ctx context.Context, r *repo.Repository, t Handle, name []byte) (*Node, error) {
+	c, err := Open(ctx, r, t, name)
 	if err != nil {
 		return nil, err
 	}
 	n := &Node{}
-	_, err = c.next(ctx, n)
+	_, err = c.Next(ctx, n)
 	if errors.Is(err, io.EOF) || err == nil && !bytes.Equal(n.Name, name) {
 		return nil, fmt.Errorf("%q: %w", name, repo.ErrNotFound)
 	}
