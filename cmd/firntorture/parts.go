@@ -59,7 +59,7 @@ func real(f func(context.Context, kill.Options) (*kill.Score, error), what strin
 
 // damaged is the part that damages a repository.
 func damaged(ctx context.Context, opt *options, until time.Time) (*tally, error) {
-	s, err := damage.Run(ctx, damage.Options{Dir: opt.dir, Seed: opt.seed, Until: until, Log: opt.log})
+	s, err := damage.Run(ctx, damage.Options{Firn: opt.firn, Dir: opt.dir, Seed: opt.seed, Until: until, Log: opt.log})
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +77,7 @@ func damaged(ctx context.Context, opt *options, until time.Time) (*tally, error)
 	t.count("not detected", s.Missed)
 	t.count("detected, but not all that is lost was named", s.Unnamed)
 	t.count("restores of damaged repositories", s.Restores)
+	t.count("faults put before the real binary, too", s.Binary)
 	return t, nil
 }
 

@@ -14,7 +14,8 @@ import (
 
 // Options of Run.
 type Options struct {
-	Dir    string // for what is kept when something was found
+	Firn   string // path of the binary, for some of the faults; "": none
+	Dir    string // for what needs more room than memory
 	Seed   uint64
 	Until  time.Time // no trial begins later,
 	Faults int       // nor after so many faults; 0: any number
@@ -26,6 +27,7 @@ type Score struct {
 	Faults   map[string]int64 `json:"faults"` // by kind
 	Trials   int64            `json:"trials"` // a fault, with or without an index
 	Restores int64            `json:"restores"`
+	Binary   int64            `json:"binary"`   // faults that were put before the real binary, too
 	Detected int64            `json:"detected"` // trials
 	Hidden   map[string]int64 `json:"hidden"`   // trials that nobody can tell from a whole repository, by why
 	Covered  [2]int           `json:"covered"`  // bits and lengths of all files but packs that were tried,
@@ -139,6 +141,17 @@ func (r *run) work(ctx context.Context, dir string) error {
 			if t.hung {
 				dir += "+" // it still uses the other one
 			}
+			if warm || t.hung || r.opt.Firn == "" || n%binaryEvery != 0 {
+				continue
+			}
+			what, err := r.binary(ctx, &f, t.detected(), filepath.Join(dir, "binary"))
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			r.judgeBinary(&f, what)
 		}
 	}
 }
@@ -180,6 +193,24 @@ func (r *run) judge(t *trial) {
 	if len(s.Failures) > before && r.opt.Log != nil {
 		r.opt.Log(s.Failures[before])
 	}
+}
+
+// judgeBinary counts what the real binary did wrong with a fault.
+func (r *run) judgeBinary(f *fault, what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.score.Binary++
+	switch {
+	case what == "":
+		return
+	case strings.HasPrefix(what, "panic"):
+		r.score.Panics++
+	case strings.HasPrefix(what, "wrong"):
+		r.score.Wrong++
+	default:
+		r.score.Missed++
+	}
+	r.score.Failures = append(r.score.Failures, fmt.Sprintf("%s: %s", f, what))
 }
 
 // report says what a trial gave.
