@@ -38,7 +38,7 @@ var layers = map[string][]string{
 	"cmd/firntorture":        {"cmd/firntorture/sim", "cmd/firntorture/kill", "cmd/firntorture/damage"},
 	"cmd/firntorture/damage": {"chunk", "pack", "tier", "tier/parity", "index", "repo", "repo/object", "snapshot"},
 	"cmd/firntorture/kill":   {},
-	"cmd/firntorture/sim":    {"index", "repo", "repo/object", "snapshot", "tier"},
+	"cmd/firntorture/sim":    {"chunk", "pack", "tier", "index", "repo", "repo/object", "snapshot"},
 }
 
 // testOnly may be imported by tests of any package, besides what the package may.

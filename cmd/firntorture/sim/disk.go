@@ -19,6 +19,7 @@ type disk struct {
 	files   map[string]*file
 	pending []change // visible, not durable, in the order in which they were made
 	edits   int      // counts changes of what a crash could leave
+	weak    Weakness
 }
 
 // file is what lies under a name.
@@ -37,12 +38,12 @@ type change struct {
 func newDisk() *disk { return &disk{files: map[string]*file{}} }
 
 func (d *disk) clone() *disk {
-	return &disk{files: maps.Clone(d.files), pending: slices.Clone(d.pending), edits: d.edits}
+	return &disk{files: maps.Clone(d.files), pending: slices.Clone(d.pending), edits: d.edits, weak: d.weak}
 }
 
 // link gives a file its name, visibly but not durably.
 func (d *disk) link(name string, f *file) error {
-	if d.files[name] != nil {
+	if d.files[name] != nil && d.weak != NotExclusive {
 		return fmt.Errorf("commit %s: %w", name, tier.ErrExist)
 	}
 	d.set(name, f)
@@ -70,6 +71,9 @@ func (d *disk) set(name string, f *file) {
 
 // syncFolder makes all changes in the folder of a name durable.
 func (d *disk) syncFolder(name string) {
+	if d.weak == NoFolderSync {
+		return
+	}
 	folder := path.Dir(name)
 	n := len(d.pending)
 	d.pending = slices.DeleteFunc(d.pending, func(c change) bool { return path.Dir(c.name) == folder })
@@ -82,7 +86,7 @@ func (d *disk) syncFolder(name string) {
 // each folder keeps all, none, those before some moment, or any of them. Bytes that were
 // not synced are torn.
 func (d *disk) crash(rng *rand.Rand) *disk {
-	n := &disk{files: maps.Clone(d.files)}
+	n := &disk{files: maps.Clone(d.files), weak: d.weak}
 	modes := map[string]int{}
 	var undo []change
 	for i, c := range d.pending {

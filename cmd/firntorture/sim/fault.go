@@ -36,7 +36,7 @@ func drawRates(rng *rand.Rand) rates {
 	switch rng.IntN(8) {
 	case 0: // nothing
 	case 1:
-		odd(10_000)
+		odd(30_000)
 	case 2:
 		errs(3000)
 	case 3:
@@ -59,17 +59,16 @@ func drawRates(rng *rand.Rand) rates {
 // fault draws what goes wrong with a call.
 func (w *world) fault(c *call) fault {
 	n := w.frng.IntN(1_000_000)
-	if w.faultsLeft == 0 {
-		return noFault
-	}
 	for _, f := range allFaults {
 		if n -= w.rates[f]; n >= 0 {
 			continue
 		}
-		if !f.fits(c.op) {
+		if !f.fits(c.op) || w.faultsLeft == 0 && f != hold && f != jump {
 			return noFault
 		}
-		w.faultsLeft--
+		if f != hold && f != jump {
+			w.faultsLeft-- // else nothing would ever be done
+		}
 		w.res.Faults[string(f)]++
 		return f
 	}

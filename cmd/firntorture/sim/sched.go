@@ -176,7 +176,7 @@ func (w *world) grant(c *call) {
 		w.cut()
 		c.answer(errKilled)
 	case hold:
-		c.l.held = w.step.Load() + 1 + int64(w.frng.IntN(400))
+		c.l.held = w.step.Load() + 1 + int64(w.frng.IntN([]int{20, 60, 400}[w.frng.IntN(3)]))
 		w.mu.Lock()
 		w.ready = append(w.ready, c)
 		w.mu.Unlock()

@@ -79,15 +79,19 @@ var requests = []struct {
 }
 
 // requestShares of hundred.
-var requestShares = []int{40, 10, 8, 14, 8, 12, 8}
+var requestShares = []int{38, 16, 7, 13, 7, 12, 7}
 
 func (c *client) place() (bucket, key string) {
 	return []string{plainBucket, keptBucket}[c.intn(2)], fmt.Sprint("k", c.intn(3))
 }
 
 // body is mostly small; some are so large that they are stored as they come.
-func (c *client) body() []byte {
-	data := c.l.p.w.content(c.intn(100), c.rng.src.Uint64())
+func (c *client) body(bucket string) []byte {
+	make := c.l.p.w.content
+	if bucket == keptBucket {
+		make = c.l.p.w.lasting // else nothing that is shared would ever die
+	}
+	data := make(c.intn(100), c.rng.src.Uint64())
 	if c.intn(25) == 0 {
 		data = bytes.Repeat(append(data, 'x'), 1+600_000/(len(data)+1))[:600_000]
 	}
@@ -97,7 +101,7 @@ func (c *client) body() []byte {
 func (c *client) put() error {
 	w := c.l.p.w
 	bucket, key := c.place()
-	data := c.body()
+	data := c.body(bucket)
 	write := w.model.begin(w.model.key(bucket, key), data)
 	v, err := c.e.Put(context.Background(), &object.PutRequest{Bucket: bucket, Key: key}, bytes.NewReader(data), nil)
 	c.wrote(write, bucket, v, data, err)

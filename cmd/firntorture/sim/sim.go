@@ -144,12 +144,13 @@ func (w *world) setUp() (err error) {
 	w.now.Store(1_800_000_000_000_000_000)
 	w.far = w.rng.IntN(3) == 0
 	w.stick = []float64{0, 0.5, 0.9, 0.98}[w.rng.IntN(4)]
+	w.shares = commandShares[w.rng.IntN(len(commandShares))]
 	w.rates = drawRates(w.rng)
 	w.faultsLeft = 1 + w.rng.IntN(8)
 	w.calm = len(w.rates) == 0
 	w.model = newModel(w.step.Load)
 	w.model.late = w.far
-	for range 6 {
+	for range 5 + w.rng.IntN(12) {
 		b := make([]byte, 30_000+w.rng.IntN(60_000))
 		for i := 0; i < len(b); i++ {
 			b[i] = byte(w.rng.Uint32())
@@ -162,6 +163,7 @@ func (w *world) setUp() (err error) {
 	if err := w.makeRepository(); err != nil {
 		return err
 	}
+	w.d.weak = w.opt.Weaken
 	return w.startAll()
 }
 
@@ -193,11 +195,11 @@ func (w *world) makeRepository() error {
 	return errors.Join(err, e.Close(ctx), r.Close())
 }
 
-// startAll starts two to four processes, of which one or two serve objects.
+// startAll starts two to four processes, of which none to two serve objects.
 func (w *world) startAll() error {
-	n := 2 + w.rng.IntN(3)
+	n, servers := 2+w.rng.IntN(3), w.rng.IntN(4)
 	for i := range n {
-		p := &proc{w: w, no: i, name: fmt.Sprintf("host%d", i), serves: i == 1 || i == 3, tree: tree{}}
+		p := &proc{w: w, no: i, name: fmt.Sprintf("host%d", i), serves: i == 1 && servers > 0 || i == 3 && servers > 1, tree: tree{}}
 		p.budget.Store(int64(w.opt.Ops / n))
 		if !w.calm && w.rng.IntN(3) == 0 {
 			p.jump(w.rng)
@@ -330,6 +332,3 @@ func (w *world) final() error {
 	w.late = nil
 	return w.verify(w.d, w.model, true, false)
 }
-
-// Weakness is a rule that is broken on purpose.
-type Weakness string

@@ -262,7 +262,7 @@ func (w *writer) publish() error {
 			return m.disk().link(w.name, f)
 		})
 	}
-	if err := m.call(opSync, w.name, func() error { f.synced = true; return nil }); err != nil {
+	if err := m.call(opSync, w.name, func() error { f.synced = m.disk().weak != NoFileSync; return nil }); err != nil {
 		return err
 	}
 	err := m.call(opLink, w.name, func() error { return m.disk().link(w.name, f) })

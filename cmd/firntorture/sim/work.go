@@ -124,7 +124,7 @@ func (l *life) command() error {
 		return err
 	}
 	for range 1 + l.rng.IntN(2) {
-		c := commands[pick(l.rng.IntN(100), commandShares)]
+		c := commands[pick(l.rng.IntN(100), l.p.w.shares)]
 		if !l.turn(c.name) {
 			break
 		}
@@ -142,8 +142,8 @@ var commands = []struct {
 	{"undelete", (*life).undelete}, {"checkpoint", (*life).checkpoint}, {"check", (*life).check}, {"restore", (*life).restore},
 }
 
-// commandShares of hundred.
-var commandShares = []int{32, 6, 12, 24, 8, 5, 4, 9}
+// commandShares of hundred: of all things, or mostly of what takes away and needs again.
+var commandShares = [][]int{{31, 6, 17, 26, 7, 4, 3, 6}, {35, 2, 25, 30, 4, 2, 1, 1}}
 
 // pick returns in which share n lies.
 func pick(n int, shares []int) int {
@@ -163,7 +163,7 @@ func (l *life) change() error {
 	p := l.p
 	top := filepath.Join(p.treeDir(), strings.Trim(topDir, "/"))
 	for range 1 + l.rng.IntN(3) {
-		name := fmt.Sprintf("d%d/f%d", l.rng.IntN(2), l.rng.IntN(4))
+		name := fmt.Sprintf("d%d/f%d", l.rng.IntN(2), l.rng.IntN(2))
 		file := filepath.Join(top, name)
 		if l.rng.IntN(4) == 0 {
 			if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -191,13 +191,18 @@ func (l *life) change() error {
 
 // content makes bytes of some size. Many are the same, so that writers find what others
 // wrote, and what nobody needs any more.
-func (w *world) content(kind int, n uint64) []byte {
-	shared := w.pool[n%uint64(len(w.pool))]
+func (w *world) content(kind int, n uint64) []byte { return content(w.pool[1:], kind, n) }
+
+// lasting is content that is not shared with what comes and goes.
+func (w *world) lasting(kind int, n uint64) []byte { return content(w.pool[:1], kind, n) }
+
+func content(pool [][]byte, kind int, n uint64) []byte {
+	shared := pool[n%uint64(len(pool))]
 	switch {
 	case kind < 50:
 		return shared
 	case kind < 60:
-		return slices.Concat(shared, w.pool[n/7%uint64(len(w.pool))])
+		return slices.Concat(shared, pool[n/7%uint64(len(pool))])
 	case kind < 70:
 		return append([]byte(fmt.Sprint(n)), shared...)
 	case kind < 75:
@@ -277,8 +282,15 @@ func (l *life) pause() time.Duration {
 }
 
 func (l *life) prune(r *repo.Repository) error {
-	_, err := snapshot.Prune(context.Background(), r, repo.PruneOptions{
-		MaxUnused: []float64{0, 0, 0.1, 1}[l.rng.IntN(4)], Grace: l.pause(), SealAfter: l.pause()})
+	ctx := context.Background()
+	opt := repo.PruneOptions{MaxUnused: []float64{0, 0, 0.1, 1}[l.rng.IntN(4)], Grace: l.pause(), SealAfter: l.pause()}
+	switch l.p.w.opt.Weaken {
+	case BlindPrune:
+		return blindPrune(ctx, r, opt)
+	case NaiveSweep:
+		return naiveSweep(ctx, r)
+	}
+	_, err := snapshot.Prune(ctx, r, opt)
 	return err
 }
 

@@ -27,6 +27,7 @@ type world struct {
 	boot int // how often the machine was started
 
 	rng, frng, crng *rand.Rand // of the order of events, of faults, of crash states
+	shares          []int      // of commands
 	rates           rates
 	faultsLeft      int
 	stick           float64 // how likely the scheduler stays with a process
