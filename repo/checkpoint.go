@@ -146,6 +146,12 @@ func (r *Repository) writeCheckpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.logMu.Lock()
+	err = r.settle(ctx) // at least as far as the checkpoint goes
+	r.logMu.Unlock()
+	if err != nil {
+		return err
+	}
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("spool checkpoint: %w", err)
 	}

@@ -277,6 +277,29 @@ func (r *Repository) follow(ctx context.Context) (seq uint64, head index.Hash, e
 	}
 }
 
+// settle makes the log durable as far as it is folded. A commit of another process can be
+// seen shortly before it is durable, and nothing that outlasts a power failure may be built
+// on it until then. The folder of a commit is enough: whoever began it had settled the one
+// before. r.logMu is held.
+func (r *Repository) settle(ctx context.Context) error {
+	seq, _, err := r.index.Applied()
+	if err != nil {
+		return err
+	}
+	return r.settleTo(ctx, seq)
+}
+
+func (r *Repository) settleTo(ctx context.Context, seq uint64) error {
+	if seq <= r.settled {
+		return nil
+	}
+	if err := tier.Settle(ctx, r.store, index.CommitName(seq)); err != nil {
+		return fmt.Errorf("make the log durable up to commit %d: %w", seq, err)
+	}
+	r.settled = seq
+	return nil
+}
+
 func (r *Repository) fold(batch []*index.Commit) error {
 	if len(batch) == 0 {
 		return nil

@@ -67,6 +67,7 @@ type Repository struct {
 	sessions []*Session          // of this process, that are open; guarded by logMu
 	folded   func(*index.Commit) // if not nil, told of every commit after it was folded; guarded by logMu
 	gapless  uint64              // the commit behind which no other was found when last looked; guarded by logMu
+	settled  uint64              // the commit up to which the log is known to be durable; guarded by logMu
 	behind   error               // why the index lacks a commit that this process made; guarded by logMu
 
 	parityMu sync.Mutex // held while the log gets parity
@@ -170,7 +171,16 @@ func (r *Repository) attach(ctx context.Context) error {
 }
 
 // Close makes the index durable and lets go of it. A session must have ended before.
-func (r *Repository) Close() error { return r.index.Close() }
+func (r *Repository) Close() error {
+	r.logMu.Lock()
+	defer r.logMu.Unlock()
+	if seq, _, err := r.index.Applied(); err == nil {
+		if err := r.settleTo(context.Background(), seq); err != nil {
+			r.opt.Warn(err.Error()) // should the power go now, the index is ahead of the log
+		}
+	}
+	return r.index.Close()
+}
 
 // ID of the repository: 32 hexadecimal digits.
 func (r *Repository) ID() string { return r.id }

@@ -190,6 +190,9 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 			return err
 		}
 		c.Header.Seq, c.Header.Prev = seq+1, head
+		if err := r.settleTo(ctx, seq); err != nil {
+			return err
+		}
 		won, err := r.create(ctx, c)
 		if err != nil {
 			return err
@@ -200,6 +203,7 @@ func (r *Repository) commit(ctx context.Context, s *Session, step index.Step, op
 				r.behind = err
 				r.opt.Warn(fmt.Sprintf("commit %d is done, but %v", c.Header.Seq, err))
 			}
+			r.settled = c.Header.Seq
 			r.gapless = c.Header.Seq // looking at every commit would cost more than the commit
 			return nil
 		}

@@ -76,6 +76,9 @@ func (p *pruner) sweep() error {
 		return fmt.Errorf("remove tombstones: %w", err)
 	}
 	p.res.Unknown = sw.unknown
+	if err := p.settle(); err != nil {
+		return err
+	}
 	for _, fi := range sw.gone {
 		err := p.r.store.Delete(p.ctx, fi.Name)
 		if errors.Is(err, tier.ErrNotExist) {
@@ -87,6 +90,13 @@ func (p *pruner) sweep() error {
 		p.removed(fi)
 	}
 	return nil
+}
+
+// settle makes durable what the sweep goes by: the end of a session, for one.
+func (p *pruner) settle() error {
+	p.r.logMu.Lock()
+	defer p.r.logMu.Unlock()
+	return p.r.settle(p.ctx)
 }
 
 // removed counts a file that was, or would be, removed.

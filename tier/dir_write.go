@@ -36,6 +36,25 @@ func (d *Dir) Replace(ctx context.Context, name string) (Writer, error) {
 	return d.begin(ctx, name, true)
 }
 
+// Settle implements Settler.
+func (d *Dir) Settle(ctx context.Context, name string) error {
+	if err := d.check(ctx, "settle", name); err != nil {
+		return err
+	}
+	if d.noSync {
+		return nil
+	}
+	folder, err := d.openFolder(path.Dir(name))
+	if err != nil {
+		return d.fail("settle", name, err)
+	}
+	if err := errors.Join(syncFolder(folder), folder.Close()); err != nil {
+		return d.fail("settle", name, err)
+	}
+	d.did("settle " + path.Dir(name))
+	return nil
+}
+
 func (d *Dir) begin(ctx context.Context, name string, replace bool) (Writer, error) {
 	if err := d.check(ctx, "create", name); err != nil {
 		return nil, err

@@ -26,8 +26,7 @@
 //
 // A file becomes visible shortly before it becomes durable. Another process can
 // see it in between, so whoever builds on a name that he did not commit himself
-// must know that its Commit returned, or commit in the same folder (which makes
-// earlier names there durable, too).
+// must know that its Commit returned, or call [Settle].
 //
 // # How a directory publishes a file
 //

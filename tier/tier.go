@@ -55,6 +55,23 @@ type Store interface {
 	String() string
 }
 
+// A Settler is a store in which a file can be seen, or has gone, before that is durable.
+type Settler interface {
+	// Settle makes durable what can be seen in the folder of the name: files that others
+	// commit just now, and the absence of those that they delete. There need be no file
+	// of this name.
+	Settle(ctx context.Context, name string) error
+}
+
+// Settle makes durable what can be seen in the folder of the name. In a store that is no
+// Settler it always is.
+func Settle(ctx context.Context, s Store, name string) error {
+	if x, ok := s.(Settler); ok {
+		return x.Settle(ctx, name)
+	}
+	return nil
+}
+
 // A Replacer is a store that can put a whole file in the place of another in one step.
 // Only healing does that: the bytes that come back are those that the file was written
 // with, so that for everybody else a file still never changes.

@@ -61,6 +61,14 @@ func (c *Counting) Replace(ctx context.Context, name string) (tier.Writer, error
 	return c.begin(tier.Replace(ctx, c.Store, name))
 }
 
+// Settle implements tier.Settler, if the store does.
+func (c *Counting) Settle(ctx context.Context, name string) error {
+	if _, ok := c.Store.(tier.Settler); ok {
+		c.count(OpSettle, 0)
+	}
+	return tier.Settle(ctx, c.Store, name)
+}
+
 func (c *Counting) begin(w tier.Writer, err error) (tier.Writer, error) {
 	c.count(OpCreate, 0)
 	if err != nil {

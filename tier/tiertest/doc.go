@@ -35,6 +35,7 @@ const (
 	OpStat   Op = "stat"
 	OpList   Op = "list" // its name is the prefix
 	OpDelete Op = "delete"
+	OpSettle Op = "settle" // only of stores that have it
 )
 
 // ErrPower is the error of every call while the power of a Crash is off, and of
@@ -46,6 +47,8 @@ var (
 	_ tier.Store = (*Counting)(nil)
 	_ tier.Store = (*Crash)(nil)
 
+	_ tier.Settler  = (*Faulty)(nil)
+	_ tier.Settler  = (*Counting)(nil)
 	_ tier.Replacer = (*Faulty)(nil)
 	_ tier.Replacer = (*Counting)(nil)
 	_ tier.Replacer = (*Crash)(nil)

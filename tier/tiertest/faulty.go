@@ -72,6 +72,14 @@ func (f *Faulty) Replace(ctx context.Context, name string) (tier.Writer, error) 
 	return f.begin(name, func() (tier.Writer, error) { return tier.Replace(ctx, f.Store, name) })
 }
 
+// Settle implements tier.Settler, if the store does; else it does nothing that could fail.
+func (f *Faulty) Settle(ctx context.Context, name string) error {
+	if _, ok := f.Store.(tier.Settler); !ok {
+		return nil
+	}
+	return f.do(OpSettle, name, func() error { return tier.Settle(ctx, f.Store, name) })
+}
+
 func (f *Faulty) begin(name string, create func() (tier.Writer, error)) (tier.Writer, error) {
 	var inner tier.Writer
 	err := f.do(OpCreate, name, func() (err error) {

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) tier.Store) {
 		{"yield uses the store/5", testListNested},
 		{"Delete frees the name/3", testDelete},
 		{"Replace/2", testReplace},
+		{"Settle/3", testSettle},
 		{"bad names/6", testNames},
 		{"context/7", testContext},
 		{"use after Close/7", testClosed},

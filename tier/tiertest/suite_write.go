@@ -283,3 +283,17 @@ func testReplace(t *testing.T, s tier.Store) {
 		t.Errorf("Put under the name of a replaced file: %v", err)
 	}
 }
+
+// testSettle settles folders with files, without, and that do not exist.
+func testSettle(t *testing.T, s tier.Store) {
+	put(t, s, "folder/file", []byte("bytes"))
+	for _, name := range []string{"folder/file", "folder/other", "absent/folder/file", "top"} {
+		if err := tier.Settle(t.Context(), s, name); err != nil {
+			t.Errorf("Settle(%q): %v", name, err)
+		}
+	}
+	wantFile(t, s, "folder/file", []byte("bytes"))
+	if names := list(t, s, "", ""); len(names) != 1 {
+		t.Errorf("List = %q, want one file", names)
+	}
+}

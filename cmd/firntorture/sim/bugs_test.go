@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -99,4 +100,109 @@ func TestCommitWhoseFolderIsNotSynced(t *testing.T) {
 			return
 		}
 	}
+}
+
+// Another process sees a commit that is not durable yet, and then the power goes: the
+// repository opens, with the index and the checkpoints that were made meanwhile.
+func TestOthersSawCommitThatIsGone(t *testing.T) {
+	for _, checkpoint := range []bool{false, true} {
+		b := newBench(t)
+		mine, theirs := t.TempDir(), t.TempDir()
+		dead := false
+		r, err := b.open(mine, func(op op, name string, do func() error) error {
+			if op == opFolder && strings.HasPrefix(name, "log/") && !dead {
+				dead = true
+				other, err := b.open(theirs, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if checkpoint {
+					err = other.Checkpoint(context.Background(), true)
+				}
+				if err := errors.Join(err, other.Close()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if dead {
+				return errKilled
+			}
+			return do()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := backupOf(r, "data"); err == nil {
+			t.Fatal("a process that was killed has succeeded")
+		}
+		_ = r.Close()
+		b.lose()
+		for _, cache := range []string{theirs, t.TempDir()} {
+			r, err := b.open(cache, nil)
+			if err != nil {
+				t.Errorf("with a checkpoint: %t: %v", checkpoint, err)
+				continue
+			}
+			if _, err := backupOf(r, "more"); err != nil {
+				t.Errorf("with a checkpoint: %t: %v", checkpoint, err)
+			}
+			_ = r.Close()
+		}
+	}
+}
+
+// One process puts a commit behind another's that is not durable yet, and then the power
+// goes and takes the first and leaves the second: the log has no gap.
+func TestCommitBehindOneThatIsGone(t *testing.T) {
+	b := newBench(t)
+	mine, theirs := t.TempDir(), t.TempDir()
+	// until makes a hook with which a process dies when its n-th commit can be seen.
+	until := func(n int, then func()) func(op, string, func() error) error {
+		dead := false
+		last := ""
+		return func(op op, name string, do func() error) error {
+			if op == opLink && strings.HasPrefix(name, "log/") {
+				last = name
+				n--
+			}
+			if op == opFolder && name == last && n == 0 && !dead {
+				dead = true
+				then()
+			}
+			if dead {
+				return errKilled
+			}
+			return do()
+		}
+	}
+	second := func() {
+		r, err := b.open(theirs, until(1, func() {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := backupOf(r, "theirs"); err == nil {
+			t.Error("the second process that was killed has succeeded")
+		}
+		_ = r.Close()
+	}
+	r, err := b.open(mine, until(1, second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backupOf(r, "mine"); err == nil {
+		t.Error("the first process that was killed has succeeded")
+	}
+	_ = r.Close()
+	if len(b.d.pending) == 0 {
+		t.Fatal("no commit was under way")
+	}
+	gone := b.d.pending[0].name
+	delete(b.d.files, gone)
+	b.d.pending = nil
+	if r, err = b.open(t.TempDir(), nil); err != nil {
+		t.Fatalf("without %s: %v", gone, err)
+	}
+	if _, err := backupOf(r, "more"); err != nil {
+		t.Error(err)
+	}
+	_ = r.Close()
 }

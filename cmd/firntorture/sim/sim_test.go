@@ -1,13 +1,9 @@
 package sim
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
-	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 // mustRun simulates a seed, and shows the end of its trace when that fails.
@@ -50,48 +46,5 @@ func TestSameSeedSameHistory(t *testing.T) {
 		if !same {
 			t.Errorf("seed %d gives different histories: %v", seed, seen)
 		}
-	}
-}
-
-// workerEnv makes the test program a worker.
-const workerEnv = "FIRN_SIM_WORKER"
-
-func TestMain(m *testing.M) {
-	switch os.Getenv(workerEnv) {
-	case "work":
-		if err := Work(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	case "panic":
-		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-		panic("sim: a worker that panics")
-	case "hang":
-		select {}
-	}
-	os.Exit(m.Run())
-}
-
-// A sweep sums up its seeds, and counts workers that end or do not answer.
-func TestSweep(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	opt := SweepOptions{Worker: []string{self}, Procs: 2, First: 50, Seeds: 4, Until: time.Now().Add(time.Hour), Run: Options{Ops: 8, Singles: 4}}
-	t.Setenv(workerEnv, "work")
-	s, err := Sweep(t.Context(), opt)
-	if err != nil || s.Seeds != 4 || s.CrashStates == 0 || s.SingleRuns != 16 || len(s.Failures) > 0 {
-		t.Errorf("score %+v, %v", s, err)
-	}
-	t.Setenv(workerEnv, "panic")
-	if s, err = Sweep(t.Context(), opt); err != nil || s.Panics != 4 || !strings.Contains(s.Failures[0].Text, "a worker that panics") {
-		t.Errorf("workers that panic: %+v, %v", s, err)
-	}
-	t.Setenv(workerEnv, "hang")
-	opt.Limit, opt.Seeds = 10*time.Millisecond, 1
-	if s, err = Sweep(t.Context(), opt); err != nil || s.Hangs != 1 {
-		t.Errorf("a worker that hangs: %+v, %v", s, err)
 	}
 }

@@ -204,6 +204,14 @@ func (s store) Delete(ctx context.Context, name string) error {
 	return s.m.call(opFolder, name, func() error { s.m.disk().syncFolder(name); return nil })
 }
 
+// Settle implements tier.Settler.
+func (s store) Settle(ctx context.Context, name string) error {
+	if err := s.begin(ctx, "settle", name, true); err != nil || s.m.remote() {
+		return err
+	}
+	return s.m.call(opFolder, name, func() error { s.m.disk().syncFolder(name); return nil })
+}
+
 // Close implements tier.Store. The files stay.
 func (s store) Close() error { return nil }
 
