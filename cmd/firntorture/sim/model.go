@@ -24,6 +24,7 @@ type model struct {
 	settings map[string]*register
 	parts    []*part
 	saves    []*save
+	forgets  []forgetting
 }
 
 // register is something that has one value at a time.
@@ -54,6 +55,12 @@ type snapState struct {
 type save struct {
 	tree tree
 	w    *write
+}
+
+// forgetting is a forget, which can meet snapshots that nobody was told of yet.
+type forgetting struct {
+	ids []string // nil: of any
+	w   *write
 }
 
 // part is one of an upload that is not completed.
@@ -200,7 +207,21 @@ func (m *model) endSave(s *save, id string) {
 	s.w.void = true
 	st := &snapState{tree: s.tree}
 	st.there.writes = []*write{{start: s.w.start, end: m.step(), acked: true, value: true}}
+	for _, f := range m.forgets {
+		if f.w.end >= s.w.start && (f.ids == nil || slices.Contains(f.ids, id)) {
+			st.there.writes = append(st.there.writes, &write{start: f.w.start, end: never})
+		}
+	}
 	m.snaps[id] = st
+}
+
+// beginForget notes a forget of snapshots with these IDs, or of any if there are none.
+func (m *model) beginForget(ids []string) forgetting {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := forgetting{ids, &write{start: m.step(), end: never}}
+	m.forgets = append(m.forgets, f)
+	return f
 }
 
 // beginEach begins a write on the snapshots with these IDs, or on all if there are none.
@@ -265,6 +286,7 @@ func (m *model) clone(step func() int64) *model {
 		n.parts = append(n.parts, &part{p.data, *p.there.clone()})
 	}
 	n.saves = slices.Clone(m.saves)
+	n.forgets = slices.Clone(m.forgets)
 	return n
 }
 

@@ -261,7 +261,7 @@ func (l *life) forget(r *repo.Repository) error {
 		opt.Snapshots = ids
 	}
 	w := l.p.w
-	writes := w.model.beginEach(ids, nil)
+	f, writes := w.model.beginForget(ids), w.model.beginEach(ids, nil)
 	res, err := snapshot.Forget(context.Background(), r, opt)
 	var done []string
 	if err == nil {
@@ -269,6 +269,7 @@ func (l *life) forget(r *repo.Repository) error {
 			done = append(done, id.String())
 		}
 	}
+	w.model.end(f.w, l.outcome(err))
 	w.model.endEach(writes, done, l.outcome(err))
 	return err
 }
