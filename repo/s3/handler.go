@@ -76,6 +76,8 @@ type Handler struct {
 	mu       sync.Mutex
 	settings map[string]*settings // by bucket; see settingsOf
 
+	torrents *torrents
+
 	logs    *logSpool // nil: no access logs are delivered
 	logWarn func(string)
 
@@ -87,7 +89,7 @@ func New(e *object.Engine, opt Options) *Handler {
 	if opt.Region == "" {
 		opt.Region = "firn-1"
 	}
-	h := &Handler{e: e, opt: opt, settings: map[string]*settings{}, hostID: newID(24)}
+	h := &Handler{e: e, opt: opt, settings: map[string]*settings{}, hostID: newID(24), torrents: newTorrents()}
 	h.verify = auth.New(auth.Options{Secret: h.secret, Now: e.Now, NoV2: opt.NoV2, HeaderV2: opt.HeaderV2, Bucket: h.hostBucket})
 	return h
 }

@@ -43,7 +43,7 @@ var objectOps = []operation{
 	{name: "SelectObjectContent", level: objectLevel, method: http.MethodPost, sub: "select",
 		action: "s3:GetObject", permission: access.Read, loads: true, run: refusing("MethodNotAllowed", "Method", http.MethodPost)},
 	{name: "GetObjectTorrent", level: objectLevel, method: http.MethodGet, sub: "torrent",
-		action: "s3:GetObjectTorrent", permission: access.Read, loads: true, run: (*request).noTorrent},
+		action: "s3:GetObjectTorrent", permission: access.Read, loads: true, run: (*request).getTorrent},
 	{name: "RenameObject", level: objectLevel, method: http.MethodPut, sub: "renameObject",
 		action: "s3:PutObject", permission: access.Write, run: refusing("NotImplemented", "Header", "renameObject")},
 }
@@ -52,9 +52,6 @@ var objectOps = []operation{
 func refusing(code, name, value string) func(*request) error {
 	return func(*request) error { return errorf(code, "").with(name, value) }
 }
-
-// noTorrent answers that there is no torrent of the object; none is ever made.
-func (q *request) noTorrent() error { return errorf("NoSuchKey", "").with("Key", q.key) }
 
 // Limits of an object that is put, or copied, at once, and of any object.
 const (

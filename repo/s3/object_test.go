@@ -221,7 +221,6 @@ func TestObjectRefusals(t *testing.T) {
 	s.newBucket("bucket")
 	s.must(200, mainUser, "PUT", "/bucket/k", "x")
 	s.refused(405, "MethodNotAllowed", mainUser, "POST", "/bucket/k?select", "x")
-	s.refused(404, "NoSuchKey", mainUser, "GET", "/bucket/k?torrent", "")
 	s.refused(501, "NotImplemented", mainUser, "PUT", "/bucket/k?renameObject", "")
 }
 

@@ -86,7 +86,7 @@ func TestGuards(t *testing.T) {
 				s.ask(403, "AccessDenied", altUser, op, path)
 				s.ask(403, "AccessDenied", anonymous, op, path)
 			}
-			if op.loads && op.sub != "select" && op.sub != "torrent" { // which have one answer: TestNotImplemented
+			if op.loads && op.sub != "select" { // which has one answer: TestNotImplemented
 				s.ask(404, "NoSuchKey", mainUser, op, op.path("bkt", "none"))
 				s.ask(404, "NoSuchVersion", mainUser, op, path+"&versionId="+noVersion)
 				s.ask(403, "AccessDenied", altUser, op, op.path("bkt", "none")) // it must not learn that the key is not there
@@ -175,7 +175,6 @@ func TestNotImplemented(t *testing.T) {
 		{"GET", "/bkt?session", "", 405, "MethodNotAllowed"},
 		{"PUT", "/bkt/key?renameObject", "", 501, "NotImplemented"},
 		{"POST", "/bkt/key?select&select-type=2", "<SelectObjectContentRequest/>", 405, "MethodNotAllowed"},
-		{"GET", "/bkt/key?torrent", "", 404, "NoSuchKey"},
 		{"POST", "/bkt/key?restore", "<RestoreRequest><Days>1</Days></RestoreRequest>", 403, "InvalidObjectState"},
 		{"POST", "/bkt/cold?restore", "<RestoreRequest><Days>1</Days></RestoreRequest>", 501, "NotImplemented"},
 	} {
