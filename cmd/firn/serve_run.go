@@ -132,6 +132,7 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 	}
 	h := s3.New(s.e, s3.Options{
 		Region: s.f.region, Domains: s.f.domains, ACLs: s.f.acls, NoV2: s.f.v2 == "none", HeaderV2: s.f.v2 == "all", Record: s.record,
+		Space: func() (total, free int64, err error) { return diskSpace(p.Repository) },
 	})
 	if err := h.KeepLogs(s.e.Repository().Index().Path()+"-access-logs", s.fault); err != nil {
 		return err

@@ -32,6 +32,9 @@ type Options struct {
 	Targets    map[string]string
 	TestTarget func(ctx context.Context, name string, message []byte) error
 
+	// Space, if not nil, returns size and free space of the storage in bytes.
+	Space func() (total, free int64, err error)
+
 	// Record, if not nil, is called once for each request, after its last byte.
 	Record func(*Record)
 }

@@ -10,6 +10,11 @@ import (
 
 // getObject answers GetObject and HeadObject.
 func (q *request) getObject() error {
+	if q.v == nil && q.query.Get("versionId") == "" {
+		if doc := q.h.sosapi(q.key); doc != nil {
+			return q.sendSOSAPI(doc)
+		}
+	}
 	v, err := q.target()
 	if err != nil {
 		return err
