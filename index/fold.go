@@ -75,6 +75,7 @@ func (x *Index) Apply(commits ...*Commit) error {
 // fold runs one transaction of the fold, and what follows from it. x.apply is held.
 func (x *Index) fold(do func(*fold) error) error {
 	var entries []runEntry
+	snapshots := false
 	err := x.update(func(tx *bolt.Tx) error {
 		c, err := loadCounters(tx)
 		if err != nil {
@@ -89,11 +90,14 @@ func (x *Index) fold(do func(*fold) error) error {
 				return err
 			}
 		}
-		entries = f.entries
+		entries, snapshots = f.entries, f.snapshots
 		return f.finish()
 	})
 	if err != nil {
 		return err
+	}
+	if snapshots {
+		x.snapshots.Add(1) // behind the transaction: who saw the new number sees the new rows
 	}
 	x.swept = true
 	if f := x.chunks.filter.Load(); f != nil {
@@ -117,6 +121,8 @@ type fold struct {
 	entries  []runEntry // of packs added
 	header   *Header
 	role     Role
+
+	snapshots bool // some came or went
 }
 
 func (f *fold) finish() error {

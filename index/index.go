@@ -81,6 +81,8 @@ type Index struct {
 	suspect atomic.Bool // an answer was ErrDamaged: Close deletes the file
 	stuck   atomic.Bool // broke while bbolt held its locks
 	chunks  chunkTable
+
+	snapshots atomic.Uint64 // SnapshotChanges
 }
 
 // Open opens the index file at path, or makes an empty one. Errors: ErrBusy,

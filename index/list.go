@@ -17,6 +17,7 @@ type ListQuery struct {
 	// After is where the page before ended: only keys, and common prefixes, behind it in
 	// byte order are listed. A common prefix that After begins with is behind it as a whole.
 	After string
+	From  string // without After: only keys from this one on, in byte order
 
 	// AfterVersion, with Versions, continues within the key After, behind that version;
 	// when it is gone, behind where it was if its first eight bytes are its time, as those
@@ -105,6 +106,9 @@ func (l *lister) behindPrefix(prefix string) []byte {
 
 func (l *lister) start() []byte {
 	q := l.q
+	if q.After == "" && q.From != "" {
+		return appendKey(bytes.Clone(l.head), []byte(q.From))
+	}
 	if q.After == "" {
 		return nil
 	}
@@ -194,6 +198,9 @@ func (l *lister) take(key string, row []byte, latest bool) error {
 	if err != nil {
 		return err
 	}
+	if v.Kind == TreePayload && latest {
+		l.lastKey = nil // the next one is the newest that is no snapshot
+	}
 	if v.Kind == TreePayload || v.Kind == DeleteMarker && !l.q.Versions {
 		return nil
 	}
@@ -228,8 +235,8 @@ func unescape(b []byte) []byte {
 }
 
 // VersionOf returns the newest version of a key for which match is true (nil: the newest
-// of all), and whether it is the newest of all; or nil if there is none. ErrNotFound
-// without such a bucket.
+// that is no snapshot), and whether it is the newest but for snapshots; or nil if there is
+// none. ErrNotFound without such a bucket.
 func (x *Index) VersionOf(bucket string, key []byte, match func(*Version) bool) (found *Version, latest bool, err error) {
 	err = x.view(func(tx *bolt.Tx) error {
 		num, err := bucketNum(tx, bucket)
@@ -245,11 +252,12 @@ func (x *Index) VersionOf(bucket string, key []byte, match func(*Version) bool) 
 			if err != nil {
 				return err
 			}
-			if match == nil || match(v) {
+			tree := v.Kind == TreePayload
+			if match == nil && !tree || match != nil && match(v) {
 				found, latest = v, first
 				return errStop
 			}
-			first = false
+			first = first && tree
 			return nil
 		})
 		if err == errStop {

@@ -38,6 +38,7 @@ func (x *Index) LoadCheckpoint(r io.ReaderAt, size int64, founder WriterKey, met
 	if err := x.loadCheckpoint(r, size, founder, meta); err != nil {
 		return fmt.Errorf("load checkpoint: %w", err)
 	}
+	x.snapshots.Add(1)
 	return nil
 }
 

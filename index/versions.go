@@ -72,6 +72,7 @@ func (f *fold) putVersion(v *Version, seq uint64, pos uint32) (bool, error) {
 		if err := snapshots.put(v.ID[:], key); err != nil {
 			return false, err
 		}
+		f.snapshots = true
 	}
 	enc, err := Marshal(v)
 	if err != nil {
@@ -118,6 +119,7 @@ func (f *fold) remove(r Removal) error {
 	if err != nil || !bytes.Equal(key, found) {
 		return err
 	}
+	f.snapshots = true
 	return snapshots.delete(r.ID[:])
 }
 
@@ -188,6 +190,10 @@ func (x *Index) Versions(bucket string, prefix, from []byte, f func(*Version) er
 		})
 	})
 }
+
+// SnapshotChanges is a number that grows when snapshots come or go. What is read after it
+// is at least as new.
+func (x *Index) SnapshotChanges() uint64 { return x.snapshots.Load() }
 
 // Snapshots calls f for the snapshots whose ID begins with the hexadecimal digits
 // given, in the order of their IDs.

@@ -59,6 +59,9 @@ type Engine struct {
 	buckets map[string]cached[Bucket]
 	users   map[string]cached[User]
 	static  *userSet // Options.Users
+
+	snapshots   map[string][]string // keys by bucket, see snapshotKeys; guarded by cacheMu
+	snapshotsAt uint64
 }
 
 // cached is a decoded row, valid as long as the row has the same bytes.

@@ -18,8 +18,8 @@ var (
 	ErrNotEmpty = errors.New("bucket is not empty")
 	// ErrLocked: retention or a legal hold forbids this.
 	ErrLocked = errors.New("protected by object lock")
-	// ErrSnapshot: the key holds a snapshot, which is written by firn backup only.
-	ErrSnapshot = errors.New("key holds a snapshot")
+	// ErrSnapshot: the key holds a snapshot or lies in one, which is written by firn backup only.
+	ErrSnapshot = errors.New("key belongs to a snapshot")
 	// ErrNoUser: there is no such user or access key.
 	ErrNoUser = errors.New("no such user")
 	// ErrBusy: too much is under way; try again later.

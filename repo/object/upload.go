@@ -71,12 +71,15 @@ func partKey(id []byte, number int) []byte {
 }
 
 // CreateUpload begins an upload. Version carries what PutRequest.Version does, and Bucket
-// and Key; the engine sets ID and Time of u. ErrNoBucket.
+// and Key; the engine sets ID and Time of u. ErrNoBucket, ErrSnapshot.
 func (e *Engine) CreateUpload(ctx context.Context, u *Upload) error {
 	return e.propose(&proposal{
 		scopes: []scope{bucketScope(u.Version.Bucket).share()},
 		decide: func(d *decision) error {
 			if _, err := e.bucketAt(u.Version.Bucket); err != nil {
+				return err
+			}
+			if err := e.mayWrite(u.Version.Bucket, string(u.Version.Key)); err != nil {
 				return err
 			}
 			v := u.Version

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -24,16 +25,16 @@ func (r Ref) Current() bool { return !r.Null && r.ID == index.VersionID{} }
 func (r Ref) match() func(*index.Version) bool {
 	switch {
 	case r.Null:
-		return func(v *index.Version) bool { return v.Null }
+		return func(v *index.Version) bool { return v.Null && v.Kind != index.TreePayload }
 	case r.Current():
 		return nil
 	}
-	return func(v *index.Version) bool { return v.ID == r.ID && !v.Null }
+	return func(v *index.Version) bool { return v.ID == r.ID && !v.Null && v.Kind != index.TreePayload }
 }
 
-// Version returns a version, which may be a delete marker or a snapshot, and whether it is
-// the newest of its key. The version is the caller's. ErrNoBucket, ErrNoKey (a key without
-// any version), ErrNoVersion.
+// Version returns a version, which may be a delete marker but is never a snapshot, and
+// whether it is the newest of its key. The version is the caller's. ErrNoBucket, ErrNoKey (a
+// key without any version), ErrNoVersion.
 func (e *Engine) Version(bucket, key string, ref Ref) (v *index.Version, latest bool, err error) {
 	v, latest, err = e.r.Index().VersionOf(bucket, []byte(key), ref.match())
 	switch {
@@ -47,7 +48,7 @@ func (e *Engine) Version(bucket, key string, ref Ref) (v *index.Version, latest 
 	return v, latest, nil
 }
 
-// List returns a page of the keys or versions of a bucket, in the order of the bytes of
+// List returns a page of the keys or versions of objects in a bucket, in the order of the bytes of
 // keys. It costs what is on the page. ErrNoBucket.
 func (e *Engine) List(bucket string, q index.ListQuery) (*index.Listing, error) {
 	l, err := e.r.Index().List(bucket, q)
@@ -116,13 +117,9 @@ func (e *Engine) Link(ctx context.Context, req *PutRequest) (*index.Version, err
 	if err := e.mayPut(req); err != nil {
 		return nil, err
 	}
-	src := req.Source
-	v, _, err := e.r.Index().VersionOf(src.Bucket, []byte(src.Key), func(v *index.Version) bool { return v.ID == src.ID })
-	switch {
-	case err != nil:
-		return nil, bucketError(src.Bucket, err)
-	case v == nil:
-		return nil, fmt.Errorf("source %s in bucket %s: %w", src.Key, src.Bucket, ErrNoVersion)
+	v, err := e.source(ctx, req.Source)
+	if err != nil {
+		return nil, err
 	}
 	c, err := repo.ParseContent(v.Content)
 	if err != nil {
@@ -130,6 +127,23 @@ func (e *Engine) Link(ctx context.Context, req *PutRequest) (*index.Version, err
 	}
 	put := req.Version
 	return e.putVersion(req, &put, &staged{content: c})
+}
+
+// source returns a version that is to be shared, which may be that of a file in a snapshot.
+func (e *Engine) source(ctx context.Context, s *Source) (*index.Version, error) {
+	v, _, err := e.r.Index().VersionOf(s.Bucket, []byte(s.Key), func(v *index.Version) bool {
+		return v.ID == s.ID && v.Kind == index.ContentPayload
+	})
+	if err != nil {
+		return nil, bucketError(s.Bucket, err)
+	}
+	if v == nil {
+		v, _, err = e.findFile(ctx, s.Bucket, s.Key, Ref{ID: s.ID})
+	}
+	if err == nil && (v == nil || v.Kind != index.ContentPayload) {
+		err = fmt.Errorf("source %s in bucket %s: %w", s.Key, s.Bucket, ErrNoVersion)
+	}
+	return v, err
 }
 
 // mayPut asks before the body is read what the commit will ask again.
@@ -168,8 +182,8 @@ func (d *decision) admitPut(req *PutRequest) (*Bucket, error) {
 	if err != nil {
 		return nil, bucketError(req.Bucket, err)
 	}
-	if current != nil && current.Kind == index.TreePayload {
-		return nil, fmt.Errorf("%s in bucket %s: %w", req.Key, req.Bucket, ErrSnapshot)
+	if err := d.e.mayWrite(req.Bucket, req.Key); err != nil {
+		return nil, err
 	}
 	if current != nil && current.Kind == index.DeleteMarker {
 		current = nil
@@ -180,12 +194,8 @@ func (d *decision) admitPut(req *PutRequest) (*Bucket, error) {
 		}
 	}
 	if s := req.Source; s != nil {
-		v, _, err := d.ix.VersionOf(s.Bucket, []byte(s.Key), func(v *index.Version) bool { return v.ID == s.ID })
-		if err != nil {
-			return nil, bucketError(s.Bucket, err)
-		}
-		if v == nil {
-			return nil, fmt.Errorf("source %s in bucket %s: %w", s.Key, s.Bucket, ErrNoVersion)
+		if _, err := d.e.source(d.e.ctx, s); err != nil {
+			return nil, err
 		}
 	}
 	return b, nil
@@ -241,9 +251,6 @@ func (d *decision) replaceNull(b *Bucket, key string) error {
 
 // remove removes a version for good, if its lock allows.
 func (d *decision) remove(v *index.Version, bypass bool) error {
-	if v.Kind == index.TreePayload {
-		return fmt.Errorf("%s in bucket %s: %w", v.Key, v.Bucket, ErrSnapshot)
-	}
 	if err := Removable(v.Lock, time.Unix(0, d.now), bypass); err != nil {
 		return fmt.Errorf("version %s of %s in bucket %s: %w", v.ID, v.Key, v.Bucket, err)
 	}
@@ -265,7 +272,7 @@ type EditRequest struct {
 }
 
 // Edit changes a version in place: it keeps ID, time and content. ErrLocked when a
-// retention would become weaker; ErrNoBucket, ErrNoKey, ErrNoVersion.
+// retention would become weaker; ErrSnapshot; ErrNoBucket, ErrNoKey, ErrNoVersion.
 func (e *Engine) Edit(ctx context.Context, req *EditRequest) (*index.Version, error) {
 	var edited *index.Version
 	err := e.propose(&proposal{
@@ -277,7 +284,7 @@ func (e *Engine) Edit(ctx context.Context, req *EditRequest) (*index.Version, er
 			}
 			old, _, err := e.Version(req.Bucket, req.Key, req.Ref)
 			if err != nil {
-				return err
+				return cmp.Or(e.mayWrite(req.Bucket, req.Key), err)
 			}
 			v := *old
 			v.User, v.System, v.Tags = cloned(old.User), cloned(old.System), cloned(old.Tags)
@@ -387,8 +394,10 @@ func (d *decision) delete(b *Bucket, req *DeleteRequest) (res DeleteResult) {
 			return DeleteResult{Err: err}
 		}
 	}
-	if v != nil && v.Kind == index.TreePayload {
-		return DeleteResult{Err: fmt.Errorf("%s in bucket %s: %w", req.Key, b.Name, ErrSnapshot)}
+	if v == nil || v.Kind == index.DeleteMarker && req.Ref.Current() { // then a file of a snapshot may be meant
+		if err := d.e.mayWrite(b.Name, req.Key); err != nil {
+			return DeleteResult{Err: err}
+		}
 	}
 	if req.Ref.Current() && b.Versioning != Unversioned {
 		return d.mark(b, req)

@@ -80,7 +80,7 @@ func (q *request) mayCompare(key string, ref object.Ref, value string) error {
 	if value = strings.TrimSpace(value); value == "" || value == "*" {
 		return nil
 	}
-	v, _, err := q.h.e.Version(q.bucket, key, ref)
+	v, _, err := q.h.e.Find(q.ctx(), q.bucket, key, ref)
 	if err != nil && !errors.Is(err, object.ErrNoKey) && !errors.Is(err, object.ErrNoVersion) {
 		return err
 	}

@@ -89,7 +89,7 @@ func (q *request) translate(err error) *apiError {
 	case errors.Is(err, object.ErrLocked):
 		return errorf("AccessDenied", "Access Denied because object protected by object lock.")
 	case errors.Is(err, object.ErrSnapshot):
-		return errorf("MethodNotAllowed", "This key holds a snapshot, which only firn backup writes.")
+		return errorf("MethodNotAllowed", "This key belongs to a snapshot, which only firn backup writes and firn forget removes.")
 	case errors.Is(err, object.ErrBusy), errors.Is(err, object.ErrClosed), errors.Is(err, repo.ErrBusy),
 		errors.Is(err, repo.ErrSealed), errors.Is(err, repo.ErrDropped): // a prune took the ground away: the next try has new
 		return errorf("SlowDown", "")

@@ -98,7 +98,13 @@ func (q *request) page(l *listParams, query index.ListQuery) (*index.Listing, er
 		return &index.Listing{}, nil
 	}
 	query.Prefix, query.Delimiter, query.Max = l.prefix, l.delimiter, l.max
-	return q.h.e.List(q.bucket, query)
+	page, err := q.h.e.Page(q.ctx(), q.bucket, query)
+	if err == nil {
+		for _, entry := range page.Entries {
+			q.set.dress(entry.Version)
+		}
+	}
+	return page, err
 }
 
 // listObjects answers the first version of the API, which continues behind a key.

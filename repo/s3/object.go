@@ -69,12 +69,12 @@ func refOf(v *index.Version) object.Ref {
 	return object.Ref{ID: v.ID}
 }
 
-// target returns the version that the request addresses and that operation loaded: neither
-// a delete marker nor a snapshot.
+// target returns the version that the request addresses and that operation loaded; it is no
+// delete marker.
 func (q *request) target() (*index.Version, error) {
 	named := q.query.Get("versionId")
 	switch {
-	case q.v == nil || q.v.Kind == index.TreePayload:
+	case q.v == nil:
 		if named != "" {
 			return nil, errorf("NoSuchVersion", "").with("Key", q.key).with("VersionId", named)
 		}
@@ -109,6 +109,9 @@ func (q *request) versionHeaders(v *index.Version) {
 
 // expiration tells when the newest version of a key expires.
 func (q *request) expiration(v *index.Version) {
+	if object.InSnapshot(v) {
+		return
+	}
 	if value := expirationHeader(q.set.lifecycle, string(v.Key), v.Tags, objectSize(v), modified(v)); value != "" {
 		q.w.Header().Set("x-amz-expiration", value)
 	}

@@ -81,12 +81,10 @@ func (q *request) origin() (*copyOrigin, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.v, o.latest, err = q.h.e.Version(src.bucket, src.key, ref)
+	o.v, o.latest, err = q.h.e.Find(q.ctx(), src.bucket, src.key, ref)
+	set.dress(o.v)
 	if err != nil && !errors.Is(err, object.ErrNoKey) && !errors.Is(err, object.ErrNoVersion) {
 		return nil, err
-	}
-	if o.v != nil && o.v.Kind == index.TreePayload {
-		o.v = nil
 	}
 	missing := errorf("NoSuchKey", "").with("Key", src.key)
 	switch {

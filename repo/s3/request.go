@@ -177,7 +177,8 @@ func (q *request) load() error {
 	if err != nil {
 		return err
 	}
-	q.v, q.latest, err = q.h.e.Version(q.bucket, q.key, ref)
+	q.v, q.latest, err = q.h.e.Find(q.ctx(), q.bucket, q.key, ref)
+	q.set.dress(q.v)
 	if errors.Is(err, object.ErrNoKey) || errors.Is(err, object.ErrNoVersion) {
 		return nil // whether that may be said is decided by authorize and the operation
 	}
