@@ -114,8 +114,12 @@ func (a *app) finding(f snapshot.Finding) {
 }
 
 func (a *app) checkSummary(res *snapshot.CheckResult) {
-	a.print("checked %s, %s and %s in %s\n", counted(int64(res.Commits), "commit", "commits"),
-		counted(res.Packs, "pack", "packs"), counted(res.Snapshots, "snapshot", "snapshots"),
+	what := counted(res.Packs, "pack", "packs") + " and " + counted(res.Snapshots, "snapshot", "snapshots")
+	if others := res.Versions - res.Snapshots; others > 0 {
+		what = fmt.Sprintf("%s, %s and %s", counted(res.Packs, "pack", "packs"), counted(res.Snapshots, "snapshot", "snapshots"),
+			counted(others, "version of an object", "versions of objects"))
+	}
+	a.print("checked %s, %s in %s\n", counted(int64(res.Commits), "commit", "commits"), what,
 		humanDuration(time.Duration(res.Seconds*float64(time.Second))))
 	if res.PacksRead > 0 {
 		a.print("  read     %s, %s\n", counted(res.PacksRead, "pack", "packs"), humanSize(res.BytesRead))
