@@ -31,9 +31,12 @@ var layers = map[string][]string{
 	"repo/s3/auth":   {},
 	"repo/s3/access": {},
 	"snapshot":       {"chunk", "pack", "tier", "index", "repo", "repo/object", "repo/tree"},
-	"cmd/firn":       {"chunk", "pack", "tier", "index", "repo", "repo/tree", "repo/object", "repo/s3", "repo/s3/access", "snapshot"},
+	"cmd/firn":       {"chunk", "pack", "tier", "index", "repo", "repo/tree", "repo/object", "repo/notify", "repo/s3", "repo/s3/access", "snapshot"},
 	"cmd/firnbench":  {},
 	"cmd/s3bench":    {},
+
+	"repo/notify":            {"repo/object"},
+	"repo/notify/notifytest": {},
 
 	"cmd/firntorture":        {"cmd/firntorture/sim", "cmd/firntorture/kill", "cmd/firntorture/damage"},
 	"cmd/firntorture/damage": {"chunk", "pack", "tier", "tier/parity", "index", "repo", "repo/object", "snapshot"},
@@ -42,7 +45,7 @@ var layers = map[string][]string{
 }
 
 // testOnly may be imported by tests of any package, besides what the package may.
-var testOnly = []string{"tier/tiertest", "tier", "chunk", "pack", "index", "repo", "repo/tree"}
+var testOnly = []string{"tier/tiertest", "repo/notify/notifytest", "tier", "chunk", "pack", "index", "repo", "repo/tree"}
 
 func TestLayers(t *testing.T) {
 	fset := token.NewFileSet()

@@ -37,6 +37,7 @@ type serveFlags struct {
 	acls            bool
 	v2              string // where Signature Version 2 is accepted
 	usersFile       string
+	eventsFile      string
 	credentialsFile string
 	maxConnections  int
 	maxUploads      int
@@ -92,6 +93,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.region, "region", "firn-1", "`NAME` of the region told to clients; they may sign for any")
 	fl.BoolVar(&f.acls, "acls-enabled", false, "new buckets have ACLs, as on AWS before April 2023")
 	fl.StringVar(&f.usersFile, "users-file", "", "`FILE` of further users (JSON), known while the server runs")
+	fl.StringVar(&f.eventsFile, "events-file", "", "`FILE` of targets that buckets can have told of events (TOML)")
 	fl.StringVar(&f.credentialsFile, "credentials-file", "", "`FILE` (AWS style) whose profile default is the key pair of root; made if it is missing")
 	fl.StringVar(&f.v2, "signature-v2", "presigned", "accept Signature Version 2 `WHERE`: presigned (URLs and forms), all (headers, too, for old clients) or none")
 	choices(cmd, "signature-v2", "presigned", "all", "none")
@@ -105,7 +107,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.metricsListen, "metrics-listen", "", "`ADDRESS` for /metrics (Prometheus) and /healthz, apart from S3")
 	fl.StringVar(&f.accessLog, "access-log", "", "`FILE` that gets a line of JSON for each request; - is standard output")
 	fl.DurationVar(&f.logDelivery, "log-delivery", s3.DefaultLogEvery, "deliver the access logs that buckets ask for every `TIME`")
-	for _, name := range []string{"tls-cert", "tls-key", "users-file", "credentials-file", "access-log"} {
+	for _, name := range []string{"tls-cert", "tls-key", "users-file", "events-file", "credentials-file", "access-log"} {
 		_ = cmd.MarkFlagFilename(name)
 	}
 }

@@ -26,6 +26,7 @@ type serveMetrics struct {
 	started  time.Time
 	inFlight atomic.Int64
 	panics   atomic.Int64
+	more     func(*bytes.Buffer) // writes what others count, or nil; set before the first request
 
 	mu        sync.Mutex
 	requests  map[requestKind]uint64
@@ -97,6 +98,9 @@ func (m *serveMetrics) write(w io.Writer, gauges []gauge) error {
 	for _, g := range append(own, gauges...) {
 		family(&b, g.name, g.kind, g.help)
 		fmt.Fprintf(&b, "%s %s\n", g.name, number(g.value))
+	}
+	if m.more != nil {
+		m.more(&b)
 	}
 	_, err := w.Write(b.Bytes())
 	return err

@@ -46,7 +46,8 @@ type s3Server struct {
 	log       *accessLog   // nil without --access-log
 	cert      *certificate // nil without TLS
 	notify    notifier
-	faults    *rarely // messages about faults inside
+	targets   eventTargets // of events
+	faults    *rarely      // messages about faults inside
 	stopping  atomic.Bool
 	s3, sites http.Handler
 }
@@ -65,6 +66,10 @@ func (a *app) serveS3(ctx context.Context, f *serveFlags) error {
 		if err := s.cert.load(); err != nil {
 			return &usage{err: err}
 		}
+	}
+	var err error
+	if s.targets, err = readEventsFile(f.eventsFile); err != nil {
+		return err
 	}
 	// First, so that one that cannot listen leaves nothing behind; and nobody is turned away
 	// while the repository is opened.
@@ -132,7 +137,8 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 	}
 	h := s3.New(s.e, s3.Options{
 		Region: s.f.region, Domains: s.f.domains, ACLs: s.f.acls, NoV2: s.f.v2 == "none", HeaderV2: s.f.v2 == "all", Record: s.record,
-		Space: func() (total, free int64, err error) { return diskSpace(p.Repository) },
+		Space:   func() (total, free int64, err error) { return diskSpace(p.Repository) },
+		Targets: s.targets.kinds(), TestTarget: s.targets.test,
 	})
 	if err := h.KeepLogs(s.e.Repository().Index().Path()+"-access-logs", s.fault); err != nil {
 		return err
@@ -146,6 +152,11 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 		servers[s.metricsServer()] = []net.Listener{s.aside}
 	}
 	s.banner(p)
+	stop, err := s.deliverEvents(h)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	defer s.deliverLogs(h)() // after the last request
 	return s.run(ctx, servers)
 }
@@ -250,6 +261,7 @@ type servingObject struct {
 	Type       string   `json:"type"` // "serving"
 	Endpoints  []string `json:"endpoints"`
 	Websites   []string `json:"websites,omitempty"`
+	Targets    []string `json:"targets,omitempty"` // ARNs of those who can be told of events
 	Repository string   `json:"repository"`
 	ID         string   `json:"id"`
 	Region     string   `json:"region"`
@@ -258,6 +270,7 @@ type servingObject struct {
 // banner tells where the server can be reached, and how to try it.
 func (s *s3Server) banner(p *profile) {
 	o := servingObject{Type: "serving", Repository: p.Repository, ID: s.e.Repository().ID(), Region: s.f.region}
+	o.Targets = s.targets.arns(s.f.region)
 	open := false
 	for _, l := range s.listeners {
 		o.Endpoints = append(o.Endpoints, endpoint(l.Addr(), s.cert != nil))
@@ -277,6 +290,7 @@ func (s *s3Server) banner(p *profile) {
 	}
 	s.a.console.message(fmt.Sprintf("serving S3 at %s, repository %s in %s, region %s",
 		strings.Join(o.Endpoints, " and "), o.ID[:8], o.Repository, o.Region))
+	s.sayTargets()
 	if len(o.Websites) > 0 {
 		s.a.console.message("serving websites at " + strings.Join(o.Websites, " and ") + "; the host name says which bucket")
 	}
