@@ -25,8 +25,9 @@ type ListQuery struct {
 	AfterVersion *VersionID
 	AfterNull    bool // instead of AfterVersion: behind the null version
 
-	Versions bool // every version and delete marker, not just newest versions of keys that are there
-	Max      int  // entries and common prefixes together, at least 1
+	Versions  bool // every version and delete marker, not just newest versions of keys that are there
+	Snapshots bool // with Versions: snapshots, too
+	Max       int  // entries and common prefixes together, at least 1
 }
 
 // ListEntry is a version in a Listing.
@@ -35,7 +36,7 @@ type ListEntry struct {
 	Latest  bool // it is the newest of its key
 }
 
-// Listing is a page. Snapshots are not in it.
+// Listing is a page. Snapshots are in it only if asked for.
 type Listing struct {
 	Entries   []ListEntry
 	Prefixes  []string // common prefixes, each ending with the delimiter
@@ -201,7 +202,7 @@ func (l *lister) take(key string, row []byte, latest bool) error {
 	if v.Kind == TreePayload && latest {
 		l.lastKey = nil // the next one is the newest that is no snapshot
 	}
-	if v.Kind == TreePayload || v.Kind == DeleteMarker && !l.q.Versions {
+	if v.Kind == TreePayload && !l.q.Snapshots || v.Kind == DeleteMarker && !l.q.Versions {
 		return nil
 	}
 	if len(l.page.Entries)+len(l.page.Prefixes) >= l.q.Max {

@@ -298,8 +298,7 @@ func (e *Engine) Edit(ctx context.Context, req *EditRequest) (*index.Version, er
 			if err := relockable(old.Lock, v.Lock, time.Unix(0, d.now), req.Bypass); err != nil {
 				return fmt.Errorf("version %s of %s in bucket %s: %w", v.ID, v.Key, v.Bucket, err)
 			}
-			d.ops.Edits = append(d.ops.Edits, index.Edit{Bucket: v.Bucket, Key: v.Key, ID: v.ID,
-				Class: v.Class, User: v.User, System: v.System, Lock: v.Lock, Tags: v.Tags})
+			d.edit(&v)
 			edited = &v
 			return d.tell(req.Tell, b, Edited, &v)
 		},
