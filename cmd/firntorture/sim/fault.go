@@ -1,6 +1,9 @@
 package sim
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"strings"
+)
 
 // fault is something that goes wrong with a call, or beside it.
 type fault string
@@ -60,7 +63,11 @@ func drawRates(rng *rand.Rand) rates {
 func (w *world) fault(c *call) fault {
 	n := w.frng.IntN(1_000_000)
 	for _, f := range allFaults {
-		if n -= w.rates[f]; n >= 0 {
+		rate := w.rates[f]
+		if f == hold && c.decides() {
+			rate *= 10
+		}
+		if n -= rate; n >= 0 {
 			continue
 		}
 		if !f.fits(c.op) || w.faultsLeft == 0 && f != hold && f != jump {
@@ -86,4 +93,10 @@ func (f fault) fits(o op) bool {
 		return o != opTurn
 	}
 	return true
+}
+
+// decides reports whether the caller has just looked at what there is and is about to act
+// on it. Whoever is held back there acts on what is past.
+func (c *call) decides() bool {
+	return c.op == opCreate && strings.HasPrefix(c.name, "log/") || c.op == opListed && c.name == "packs/"
 }

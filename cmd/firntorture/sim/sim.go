@@ -28,7 +28,7 @@ type Options struct {
 
 	Ops        int   // operations of all processes together; 30
 	CrashEvery int   // about every so many changes of the store a crash state is checked; 3, none when negative
-	Singles    int   // runs with a single fault at the end; 20, none when negative
+	Singles    int   // runs with a single fault at the end; 60, none when negative
 	MaxSteps   int64 // after which the work counts as hanging; 50 000
 	TraceLines int   // that are kept, the last ones; 400
 
@@ -44,7 +44,7 @@ func (o *Options) defaults() {
 	}
 	set(&o.Ops, 30)
 	set(&o.CrashEvery, 3)
-	set(&o.Singles, 20)
+	set(&o.Singles, 60)
 	set(&o.TraceLines, 400)
 	if o.MaxSteps == 0 {
 		o.MaxSteps = 50_000
@@ -63,6 +63,7 @@ type Result struct {
 	Steps       int64            `json:"steps"`
 	Ops         map[string]int64 `json:"ops"`          // operations by kind
 	Faults      map[string]int64 `json:"faults"`       // injected, by kind
+	Refused     map[string]int64 `json:"refused"`      // operations, because of what others did, by cause
 	Kills       int64            `json:"kills"`        // of processes, by power cuts too
 	PowerCuts   int64            `json:"power_cuts"`   // in the history itself
 	CrashStates int64            `json:"crash_states"` // opened and compared with the model
@@ -95,7 +96,7 @@ func Run(seed uint64, opt Options) (*Result, error) {
 	defer running.Unlock()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	opt.defaults()
-	w := &world{opt: opt, drawn: -1, res: &Result{Seed: seed, Ops: map[string]int64{}, Faults: map[string]int64{}}}
+	w := &world{opt: opt, drawn: -1, res: &Result{Seed: seed, Ops: map[string]int64{}, Faults: map[string]int64{}, Refused: map[string]int64{}}}
 	start := time.Now()
 	random := crand.Reader
 	crand.Reader = newLocked(seed, 1, 1)
@@ -143,7 +144,7 @@ func (w *world) setUp() (err error) {
 	w.d = newDisk()
 	w.now.Store(1_800_000_000_000_000_000)
 	w.far = w.rng.IntN(3) == 0
-	w.stick = []float64{0, 0.5, 0.9, 0.98}[w.rng.IntN(4)]
+	w.stick = []float64{0, 0.3, 0.7, 0.95}[w.rng.IntN(4)]
 	w.shares = commandShares[w.rng.IntN(len(commandShares))]
 	w.rates = drawRates(w.rng)
 	w.faultsLeft = 1 + w.rng.IntN(8)
@@ -151,7 +152,7 @@ func (w *world) setUp() (err error) {
 	w.model = newModel(w.step.Load)
 	w.model.late = w.far
 	for range 5 + w.rng.IntN(12) {
-		b := make([]byte, 30_000+w.rng.IntN(60_000))
+		b := make([]byte, 30_000+w.rng.IntN(80_000)) // packs of some lie in commits, of others in files
 		for i := 0; i < len(b); i++ {
 			b[i] = byte(w.rng.Uint32())
 		}
@@ -251,7 +252,7 @@ func (w *world) draw() error {
 	}
 	w.res.CrashStates++
 	n := w.res.CrashStates
-	if err := w.verify(d, w.model, n%8 == 0, n%4 > 0); err != nil {
+	if err := w.verify(d, w.model, n%16 == 0, n%6 > 0); err != nil {
 		w.trace("the state that a crash leaves here is wrong")
 		return err
 	}

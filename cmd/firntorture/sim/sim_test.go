@@ -19,12 +19,12 @@ func mustRun(t *testing.T, seed uint64, opt Options) *Result {
 
 // A few histories of all sorts.
 func TestSeeds(t *testing.T) {
-	n := uint64(12)
+	n := uint64(8)
 	if testing.Short() {
-		n = 3
+		n = 2
 	}
 	for seed := uint64(1); seed <= n; seed++ {
-		res := mustRun(t, seed, Options{})
+		res := mustRun(t, seed, Options{Singles: 15})
 		if res.Steps < 50 || res.CrashStates == 0 {
 			t.Errorf("seed %d tests nothing: %+v", seed, res)
 		}

@@ -158,7 +158,7 @@ func (w *world) single(p *proc, t task, d *disk, m *model, a *alone, seed uint64
 		w.trace("then the power goes")
 		w.d = w.d.crash(w.crng)
 	}
-	return a.calls >= a.at, w.verify(w.d, m, w.rng.IntN(8) == 0, true)
+	return a.calls >= a.at, w.verify(w.d, m, w.rng.IntN(20) == 0, true)
 }
 
 // again does the task after the fault, without one, with the index that was left: it succeeds.

@@ -42,6 +42,7 @@ type verifier struct {
 	versions int64 // that were read
 	current  map[string]any
 	found    map[index.VersionID]bool
+	contents map[repo.Content][]byte // that were read; many versions have the same
 }
 
 // open opens the repository on a machine of its own.
@@ -57,7 +58,7 @@ func open(s store, id age.Identity, opt repo.Options) (*repo.Repository, error) 
 func (v *verifier) verify() error {
 	v.m.mu.Lock()
 	defer v.m.mu.Unlock()
-	v.current, v.found = map[string]any{}, map[index.VersionID]bool{}
+	v.current, v.found, v.contents = map[string]any{}, map[index.VersionID]bool{}, map[repo.Content][]byte{}
 	buckets, err := v.r.Index().Buckets()
 	if err != nil {
 		return bad(Damaged, "list buckets: %w", err)
@@ -124,8 +125,14 @@ func (v *verifier) read(handle []byte) ([]byte, error) {
 
 func (v *verifier) content(c repo.Content) ([]byte, error) {
 	v.versions++
+	if data, ok := v.contents[c]; ok {
+		return data, nil
+	}
 	var b bytes.Buffer
 	_, err := v.r.OpenContent(context.Background(), c).WriteTo(&b)
+	if err == nil {
+		v.contents[c] = b.Bytes()
+	}
 	return b.Bytes(), err
 }
 
@@ -213,34 +220,26 @@ func (t tree) String() string {
 	return strings.Join(names, " ")
 }
 
-// tree reads a snapshot.
+// tree reads the files of a snapshot, with their names below the top of the tree.
 func (v *verifier) tree(s *snapshot.Snapshot) (tree, error) {
-	v.versions++
-	return readTree(v.r, s)
-}
-
-// readTree reads the files of a snapshot, with their names below the top of the tree.
-func readTree(r *repo.Repository, s *snapshot.Snapshot) (tree, error) {
-	ctx := context.Background()
 	t := tree{}
-	err := s.Root.Walk(ctx, r, "/", func(p string, n *snapshot.Node) error {
+	err := s.Root.Walk(context.Background(), v.r, "/", func(p string, n *snapshot.Node) error {
 		if n.Type != snapshot.File {
 			return nil
 		}
-		rd, err := n.Open(ctx, r)
-		if err != nil {
-			return err
-		}
-		var b bytes.Buffer
-		_, err = rd.WriteTo(&b)
-		_, below, ok := strings.Cut(p, topDir)
-		if !ok {
-			below = p
-		}
-		t[below] = b.Bytes()
+		data, err := v.read(n.Content)
+		t[belowTop(p)] = data
 		return err
 	})
 	return t, err
+}
+
+// belowTop is the name of a file below the top of a tree.
+func belowTop(p string) string {
+	if _, below, ok := strings.Cut(p, topDir); ok {
+		return below
+	}
+	return p
 }
 
 // parts looks for those of uploads under way.

@@ -60,10 +60,18 @@ func (l *life) turn(name string) bool {
 // judge looks at how an operation ended.
 func (l *life) judge(what string, err error) {
 	w := l.p.w
+	if err == nil || l.dead.Load() {
+		return
+	}
+	w.mu.Lock()
+	for _, e := range refusals {
+		if errors.Is(err, e) {
+			w.res.Refused[e.Error()]++
+		}
+	}
+	w.mu.Unlock()
 	var d *defect
 	switch {
-	case err == nil || l.dead.Load():
-		return
 	case errors.As(err, &d):
 		w.stop(err)
 	case errors.Is(err, repo.ErrRolledBack):
@@ -73,16 +81,13 @@ func (l *life) judge(what string, err error) {
 	}
 }
 
-// expected reports whether an operation may fail like this when nothing goes wrong, since
-// others came first.
+// refusals are the errors that an operation may have when nothing goes wrong, since others
+// came first.
+var refusals = []error{repo.ErrDropped, repo.ErrSealed, repo.ErrNotFound, object.ErrBusy, object.ErrNoKey,
+	object.ErrNoVersion, object.ErrNoUpload, object.ErrNotEmpty, object.ErrNoBucket, index.ErrNotFound}
+
 func expected(err error) bool {
-	for _, e := range []error{repo.ErrDropped, repo.ErrSealed, repo.ErrNotFound, object.ErrBusy, object.ErrNoKey,
-		object.ErrNoVersion, object.ErrNoUpload, object.ErrNotEmpty, object.ErrNoBucket, index.ErrNotFound} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(refusals, func(e error) bool { return errors.Is(err, e) })
 }
 
 // outcome of an operation of the process.
@@ -162,8 +167,12 @@ func (p *proc) treeDir() string { return filepath.Join(p.w.dir, p.name) }
 func (l *life) change() error {
 	p := l.p
 	top := filepath.Join(p.treeDir(), strings.Trim(topDir, "/"))
-	for range 1 + l.rng.IntN(3) {
-		name := fmt.Sprintf("d%d/f%d", l.rng.IntN(2), l.rng.IntN(2))
+	n := 1 + l.rng.IntN(4)
+	if len(p.tree) == 0 {
+		n = 6 // so that packs hold several files, of which some die
+	}
+	for range n {
+		name := fmt.Sprintf("d%d/f%d", l.rng.IntN(2), l.rng.IntN(3))
 		file := filepath.Join(top, name)
 		if l.rng.IntN(4) == 0 {
 			if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -222,6 +231,7 @@ func (l *life) backup(r *repo.Repository) error {
 	if l.rng.IntN(5) == 0 {
 		opt.Parent = "none"
 	}
+	opt.Retry = func(why error) { l.judge("backup", why) }
 	res, err := snapshot.Save(context.Background(), r, opt)
 	if l.outcome(err) != acked {
 		return err
@@ -355,11 +365,7 @@ func (l *life) restore(r *repo.Repository) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		_, below, ok := strings.Cut(p, topDir)
-		if !ok {
-			below = strings.TrimPrefix(p, target)
-		}
-		got[below], err = os.ReadFile(p)
+		got[belowTop(strings.TrimPrefix(p, target))], err = os.ReadFile(p)
 		return err
 	})
 	if err != nil {
