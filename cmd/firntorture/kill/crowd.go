@@ -16,7 +16,7 @@ const (
 )
 
 // Crowd lets several processes work on one repository at the same time until the time is up:
-// backups of two hosts, a server that takes small objects, prunes and checks, each with
+// backups of two hosts, a server that takes small objects, prunes, checks and scrubs, each with
 // an index of its own. Everything has to succeed, and the end is checked as a whole.
 func Crowd(ctx context.Context, opt Options) (*Score, error) {
 	score := &Score{}
@@ -68,6 +68,7 @@ func (w *world) crowd(ctx context.Context, hosts []*world) error {
 		func(ctx context.Context) error { return <-s.stream(ctx) },
 		w.machine("pruner").loop("prune", "--grace", crowdGrace, "--seal-after", "1h", "--max-unused", "0%"),
 		w.machine("checker").loop("check", "--read-data"),
+		w.machine("scrubber").loop("scrub"),
 		w.machine("lister").loop("snapshots"),
 	}
 	for _, h := range hosts {

@@ -40,6 +40,9 @@ func (w *world) acknowledged(o outcome) {
 
 // writer prepares a command that writes.
 func (w *world) writer() (*process, error) {
+	if w.parity && w.rng.IntN(6) == 0 {
+		return w.command("scrub", "--json"), nil
+	}
 	if len(w.saved) > 1 && w.rng.IntN(3) == 0 {
 		return w.forget(), nil
 	}
@@ -139,6 +142,15 @@ func (w *world) check(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// scrub reads everything there is, and must find nothing.
+func (w *world) scrub(ctx context.Context) error {
+	if !w.parity {
+		return nil
+	}
+	_, err := w.must(ctx, "scrub", "--json")
+	return err
+}
+
 // restore restores a snapshot into target, which may hold a part of it, and compares.
 func (w *world) restore(ctx context.Context, id, target string) error {
 	if _, err := w.must(ctx, "restore", id, "--target", target); err != nil {
@@ -199,6 +211,9 @@ func (w *world) wholly(ctx context.Context) error {
 		return err
 	}
 	if err := w.check(ctx, "--read-data"); err != nil {
+		return err
+	}
+	if err := w.scrub(ctx); err != nil {
 		return err
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.saved)) {

@@ -55,7 +55,9 @@ type world struct {
 	maybe map[string]bool     // snapshots that may be gone: their removal was not acknowledged
 	took  map[string]time.Duration
 	objs  *objects
-	worn  bool // it cannot be used any longer
+
+	parity bool // it has some, so there is something to scrub
+	worn   bool // it cannot be used any longer
 }
 
 // newWorld makes a repository in repoDir, "" for one inside of the world. The world is nil
@@ -88,7 +90,11 @@ func newWorld(ctx context.Context, opt *Options, score *Score, n int, repoDir st
 		return w, err
 	}
 	public := strings.TrimSpace(string(key.out))
-	_, err = w.must(ctx, "init", "--recipient", public[strings.LastIndexAny(public, " \n")+1:])
+	args := []string{"init", "--recipient", public[strings.LastIndexAny(public, " \n")+1:]}
+	if w.parity = (opt.Seed+uint64(n))%2 == 1; w.parity {
+		args = append(args, "--parity=10")
+	}
+	_, err = w.must(ctx, args...)
 	return w, err
 }
 
