@@ -196,6 +196,23 @@ func (r *Reader) ReadFrames(dst [][]byte, frames []Frame, dec *Decompressor) ([]
 	return dst, nil
 }
 
+// ReadPart reads n bytes at off of a frame that is stored raw, which can be had of a damaged
+// one, too, where the pieces that age seals are whole. Its errors are those of ReadFrame.
+func (r *Reader) ReadPart(f Frame, off, n int) ([]byte, error) {
+	err := r.checkFrame(f, f.Offset)
+	if err == nil && (f.Codec != Raw || off < 0 || n < 0 || off > f.Plain-n) {
+		err = fmt.Errorf("%d bytes at %d of a %v frame of %d: %w", n, off, f.Codec, f.Plain, ErrCorrupt)
+	}
+	b := make([]byte, max(n, 0))
+	if err == nil {
+		err = r.readRange(b, f.Offset+int64(off))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pack %v: read at %d: %w", r.id, f.Offset+int64(off), err)
+	}
+	return b, nil
+}
+
 // checkFrame refuses a frame that cannot be one of the pack at off.
 func (r *Reader) checkFrame(f Frame, off int64) error {
 	switch limit := r.plain - minDirectory - trailerSize; {

@@ -14,6 +14,8 @@ type Marks struct {
 	r      *Repository
 	packs  map[index.PackNum]*packMarks
 	broken map[index.PackNum]struct{} // packs that no chunk should be left in
+	lost   map[chunk.ID]struct{}      // chunks that were declared lost, and may be nowhere
+	missed map[chunk.ID]struct{}      // those of them that are needed
 	walked map[chunk.ID]struct{}
 	wants  []chunk.ID
 	places []place
@@ -34,7 +36,7 @@ type place struct {
 const markBatch = 4096
 
 func newMarks(r *Repository, broken map[index.PackNum]struct{}) *Marks {
-	return &Marks{r: r, packs: map[index.PackNum]*packMarks{}, broken: broken, walked: map[chunk.ID]struct{}{}}
+	return &Marks{r: r, packs: map[index.PackNum]*packMarks{}, broken: broken, walked: map[chunk.ID]struct{}{}, missed: map[chunk.ID]struct{}{}}
 }
 
 // Marks makes the session rely on what is marked: it can commit what refers to that only
@@ -117,6 +119,10 @@ func (m *Marks) Flush() error {
 		from := next
 		for next < len(m.places) && m.places[next].want == i {
 			next++
+		}
+		if _, lost := m.lost[id]; lost && from == next {
+			m.missed[id] = struct{}{}
+			continue
 		}
 		if from == next {
 			return nowhere(id)

@@ -16,21 +16,30 @@ import (
 // errUnreadable: the store failed to read, so that nobody knows what is there.
 var errUnreadable = errors.New("it cannot be read")
 
+// statPackFile looks at name and size of a pack. Its errors are those of readPackFile.
+func (r *Repository) statPackFile(ctx context.Context, p *index.Pack) error {
+	if p.Seq != 0 {
+		return nil // in a commit, which was read
+	}
+	fi, err := r.store.Stat(ctx, p.Record.ID.Name())
+	switch {
+	case errors.Is(err, tier.ErrNotExist):
+		return fmt.Errorf("%w: the file is missing", ErrDamaged)
+	case err != nil:
+		return fmt.Errorf("%w: %w: %w", ErrDamaged, errUnreadable, err)
+	case fi.Size != p.Record.Size:
+		return fmt.Errorf("%w: it has %d bytes, its commit says %d", ErrDamaged, fi.Size, p.Record.Size)
+	}
+	return nil
+}
+
 // readPackFile reads a pack whole and compares its digest. ErrDamaged when it is missing
 // or not what was written, errUnreadable too when the store failed. buf is scratch.
 func (r *Repository) readPackFile(ctx context.Context, p *index.Pack, buf []byte) error {
-	name, base := p.Name()
-	if p.Seq == 0 {
-		fi, err := r.store.Stat(ctx, name)
-		switch {
-		case errors.Is(err, tier.ErrNotExist):
-			return fmt.Errorf("%w: the file is missing", ErrDamaged)
-		case err != nil:
-			return fmt.Errorf("%w: %w: %w", ErrDamaged, errUnreadable, err)
-		case fi.Size != p.Record.Size:
-			return fmt.Errorf("%w: it has %d bytes, its commit says %d", ErrDamaged, fi.Size, p.Record.Size)
-		}
+	if err := r.statPackFile(ctx, p); err != nil {
+		return err
 	}
+	name, base := p.Name()
 	h := blake3.New()
 	for off := int64(0); off < p.Record.Size; {
 		b := buf[:min(int64(len(buf)), p.Record.Size-off)]

@@ -64,6 +64,7 @@ type PruneResult struct {
 	Waiting PackSum `json:"waiting"`        // files removed once the grace has passed
 	Unknown PackSum `json:"unknown"`        // files of sessions that the log does not know; they stay
 	Sealed  int64   `json:"sealed"`         // sessions
+	Missing int64   `json:"missing"`        // chunks that are needed, and were declared lost by a repair
 	DryRun  bool    `json:"dry_run,omitempty"`
 }
 
@@ -200,6 +201,9 @@ func (p *pruner) mark() error {
 		return err
 	}
 	p.marks = newMarks(p.r, p.broken)
+	if p.marks.lost, err = p.r.missing(); err != nil {
+		return err
+	}
 	if err := p.opt.Mark(p.ctx, p.marks); err != nil {
 		return fmt.Errorf("find what is needed: %w", err)
 	}
@@ -207,6 +211,7 @@ func (p *pruner) mark() error {
 		return fmt.Errorf("find what is needed: %w", err)
 	}
 	p.res.Chunks = p.marks.chunks
+	p.res.Missing = int64(len(p.marks.missed))
 	return nil
 }
 

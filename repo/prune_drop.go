@@ -146,13 +146,13 @@ type rewriter struct {
 	frame  []byte
 }
 
-func (p *pruner) newRewriter(u *packUse) (*rewriter, error) {
+func newRewriter(ctx context.Context, s *Session, kind pack.Kind, stream string, days uint64, level pack.Level) (*rewriter, error) {
 	in := &Ingest{
-		s: p.s, opt: IngestOptions{Stream: u.Stream, Days: u.Days, Level: p.opt.Level, PackSize: defaultPackSize},
+		s: s, opt: IngestOptions{Stream: stream, Days: days, Level: level, PackSize: defaultPackSize},
 		slots: make(chan struct{}, packsInFlight),
 	}
-	in.ctx, in.cancel = context.WithCancelCause(p.ctx)
-	w, err := in.newWorker(u.Kind)
+	in.ctx, in.cancel = context.WithCancelCause(ctx)
+	w, err := in.newWorker(kind)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,8 @@ func (p *pruner) repack(list []packUse) error {
 		for n < len(list) && list[n].Kind == list[0].Kind && list[n].Stream == list[0].Stream && list[n].Days == list[0].Days {
 			n++
 		}
-		rw, err := p.newRewriter(&list[0])
+		u := &list[0]
+		rw, err := newRewriter(p.ctx, p.s, u.Kind, u.Stream, u.Days, p.opt.Level)
 		if err != nil {
 			return err
 		}

@@ -90,7 +90,8 @@ func (r *Repository) Begin(ctx context.Context) (*Session, error) {
 func (s *Session) ID() pack.Session { return s.id }
 
 // Distrust looks for packs whose files are missing or have another length than their
-// commit says, and reports them. The session stores again what only they hold.
+// commit says, and reports them. The session stores again what only they hold. What a repair
+// declared lost and nobody has stored since is found, too, but not reported.
 func (s *Session) Distrust(ctx context.Context, problem func(file string, err error)) (found int, err error) {
 	var packs, dropped, orphans int64
 	err = s.r.VerifyPacks(ctx, &packs, &dropped, &orphans, func(file string, id pack.ID, err error) {
@@ -102,7 +103,14 @@ func (s *Session) Distrust(ctx context.Context, problem func(file string, err er
 		found++
 		problem(file, err)
 	})
-	return found, err
+	if err != nil {
+		return found, err
+	}
+	missing, err := s.r.missing()
+	if len(missing) > 0 {
+		s.r.opt.Warn(fmt.Sprintf("a repair declared %d chunks lost; every file is read, so that those that are still there are stored again", len(missing)))
+	}
+	return found + len(missing), err
 }
 
 // Added is how many sealed bytes the finished packs of the session have.

@@ -157,6 +157,11 @@ func (sw *sweeper) tombstones() (stays map[pack.ID]bool, err error) {
 	if err != nil {
 		return nil, err
 	}
+	settled, err := r.lostSettled(sw.p.marks.missed, stays)
+	if err != nil {
+		return nil, err
+	}
+	sw.rows = append(sw.rows, settled...)
 	err = r.Forgotten(func(f *Forgotten) error {
 		if now-f.Time >= grace {
 			sw.rows = append(sw.rows, index.Row{Table: tableJob, Key: forgottenKey(f.Version.ID)})

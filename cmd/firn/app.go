@@ -71,7 +71,7 @@ identity (firn help keys). Sizes are given in KiB, MiB, GiB and TiB: powers of 1
 	a.sharedFlags(root)
 	root.AddCommand(
 		a.initCommand(), a.backupCommand(), a.snapshotsCommand(), a.lsCommand(), a.catCommand(),
-		a.restoreCommand(), a.checkCommand(), a.scrubCommand(), a.parityCommand(), a.forgetCommand(), a.pruneCommand(), a.undeleteCommand(),
+		a.restoreCommand(), a.checkCommand(), a.scrubCommand(), a.repairCommand(), a.parityCommand(), a.forgetCommand(), a.pruneCommand(), a.undeleteCommand(),
 		a.indexCommand(), a.keyCommand(), a.statsCommand(), a.serveCommand(), a.userCommand(),
 		a.versionCommand(), a.manCommand(),
 	)

@@ -156,6 +156,9 @@ func (a *app) pruneSummary(res *repo.PruneResult, opt repo.PruneOptions, d time.
 		a.print("  repacked  %s, into %s\n", sum(res.Repacked), sum(res.Written))
 	}
 	a.print("  freed     %s now\n", humanSize(res.Removed.Bytes))
+	if res.Parity > 0 {
+		a.print("  parity    %s of it removed with them\n", humanSize(res.Parity))
+	}
 	if res.Waiting.Packs > 0 {
 		a.print("  waiting   %s: freed by a prune after the grace of %s\n", sum(res.Waiting), graceText(opt.Grace))
 	}
@@ -176,6 +179,9 @@ func (a *app) pruneSummary(res *repo.PruneResult, opt repo.PruneOptions, d time.
 		if k.sum.Packs > 0 {
 			a.print("  kept      %s, %s\n", sum(k.sum), k.why)
 		}
+	}
+	if res.Missing > 0 {
+		a.print("  missing   %s that snapshots need and a repair declared lost\n", counted(res.Missing, "chunk", "chunks"))
 	}
 	a.print("  unused    %s stay\n", humanSize(res.Unused))
 }

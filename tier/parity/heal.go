@@ -45,11 +45,22 @@ func (s *Set) Heal(data []io.ReaderAt) (*Healing, error) {
 	for b := range h.bad {
 		columns[b%s.g.width]++
 	}
-	st := &stripe{h: h, rs: rs, shards: make([][]byte, s.g.data+s.g.parity)}
-	for c := range s.g.width {
-		if n := columns[c]; n > 0 && n <= s.g.parity {
-			st.heal(c)
+	st := &stripes{h: h, rs: rs, shards: make([][]byte, s.g.data+s.g.parity)}
+	for c := int64(0); c < s.g.width; c++ {
+		if n := columns[c]; n == 0 || n > s.g.parity {
+			continue
 		}
+		from, to := c, min(c+stripesAtOnce, s.g.width)
+		if s.g.width <= stripesAtOnce {
+			from = 0
+		}
+		st.load(from, to)
+		for ; c < to; c++ {
+			if n := columns[c]; n > 0 && n <= s.g.parity {
+				st.heal(c)
+			}
+		}
+		c--
 	}
 	return h, nil
 }
@@ -99,33 +110,81 @@ func (h *Healing) read(p []byte, off int64) bool {
 	return ok
 }
 
-// stripe computes what is lost of one stripe after the other.
-type stripe struct {
+// stripesAtOnce bounds how many neighbouring stripes are read together, 16 MiB: stores
+// answer few large reads sooner than many small ones.
+const stripesAtOnce = 16
+
+// stripes computes what is lost of one stripe after the other.
+type stripes struct {
 	h  *Healing
 	rs interface {
 		ReconstructData(shards [][]byte) error
 	}
 	shards [][]byte
+
+	from, to int64  // stripes that are loaded
+	data     []byte // their data blocks, shard by shard,
+	parity   []byte // and parity blocks
 }
 
-// heal computes the damaged data blocks of stripe c, if enough of it is left.
-func (st *stripe) heal(c int64) {
+// load reads stripes from up to to. What cannot be read is zero, and does not fit its
+// check, or is known to be damaged.
+func (st *stripes) load(from, to int64) {
+	g := &st.h.s.g
+	st.from, st.to = from, to
+	n := (to - from) * g.block
+	st.data, st.parity = make([]byte, int64(g.data)*n), make([]byte, int64(g.parity)*n)
+	readParity := func(p []byte, off int64) bool {
+		m, _ := st.h.s.r.ReadAt(p, st.h.s.parityAt()+off)
+		clear(p[m:])
+		return m == len(p)
+	}
+	if from == 0 && to == g.width { // they lie together
+		inPieces(st.data, 0, 1<<20, g.block, st.h.read)
+		inPieces(st.parity, 0, 1<<20, g.block, readParity)
+		return
+	}
+	for q := range int64(g.data) {
+		inPieces(st.data[q*n:(q+1)*n], (q*g.width+from)*g.block, n, g.block, st.h.read)
+	}
+	for q := range int64(g.parity) {
+		inPieces(st.parity[q*n:(q+1)*n], (q*g.width+from)*g.block, n, g.block, readParity)
+	}
+}
+
+// inPieces reads p from off on in pieces, which are multiples of a block, and what of that fails block by block.
+func inPieces(p []byte, off, piece, block int64, read func([]byte, int64) bool) {
+	for len(p) > 0 {
+		b := p[:min(piece-off%block, int64(len(p)))] // so that the others begin with a block
+		if !read(b, off) && piece > block {
+			inPieces(b, off, block, block, read)
+		}
+		p, off = p[len(b):], off+int64(len(b))
+	}
+}
+
+// heal computes the damaged data blocks of stripe c, which is loaded, if enough of it is
+// left.
+func (st *stripes) heal(c int64) {
 	h, g := st.h, &st.h.s.g
 	blocks := g.blocks(h.s.total)
 	lost := 0
-	for q := range st.shards {
-		i := int64(q)*g.width + c // number of the block
-		b := make([]byte, g.block)
-		switch {
-		case q >= g.data:
-			i -= int64(g.data) * g.width
-			n, _ := h.s.r.ReadAt(b, h.s.parityAt()+i*g.block)
-			if int64(n) < g.block || !h.s.fits(blocks+i, b) {
+	block := func(of []byte, q int64) []byte {
+		at := (q*(st.to-st.from) + c - st.from) * g.block
+		return of[at : at+g.block : at+g.block]
+	}
+	for q := range int64(len(st.shards)) {
+		i := q*g.width + c // number of the block
+		var b []byte
+		if q < int64(g.data) {
+			if b = block(st.data, q); i < blocks && h.bad[i] {
 				b = nil
 			}
-		case i >= blocks: // zeros behind the end
-		case h.bad[i] || !h.read(b, i*g.block):
-			b = nil
+		} else {
+			i -= int64(g.data) * g.width
+			if b = block(st.parity, q-int64(g.data)); !h.s.fits(blocks+i, b) {
+				b = nil
+			}
 		}
 		if st.shards[q] = b; b == nil {
 			lost++
@@ -181,12 +240,11 @@ func (h *Healing) Write(i int, w io.Writer) error {
 		off += h.s.files[j].Size
 	}
 	digest := blake3.New()
-	buf := make([]byte, max(1<<20, h.s.g.block))
+	buf := make([]byte, 1<<20)
 	for at := int64(0); at < f.Size; {
 		b := buf[:min(int64(len(buf)), f.Size-at)]
-		if !h.read(b, off+at) {
-			h.readPieces(b, off+at)
-		}
+		// What cannot be read lies in blocks that were healed, and spoils no others.
+		inPieces(b, off+at, int64(len(buf)), h.s.g.block, h.read)
 		h.overlay(b, off+at)
 		_, _ = digest.Write(b)
 		if _, err := w.Write(b); err != nil {
@@ -198,16 +256,6 @@ func (h *Healing) Write(i int, w io.Writer) error {
 		return fmt.Errorf("%s: %w: the digest differs", f.Name, ErrLost)
 	}
 	return nil
-}
-
-// readPieces is read block by block: what cannot be read lies in blocks that were healed,
-// and spoils no others.
-func (h *Healing) readPieces(p []byte, off int64) {
-	for len(p) > 0 {
-		n := min(h.s.g.block-off%h.s.g.block, int64(len(p)))
-		h.read(p[:n], off)
-		p, off = p[n:], off+n
-	}
 }
 
 // overlay puts healed blocks over p, which begins at off.
