@@ -21,6 +21,7 @@ var layers = map[string][]string{
 	"chunk":          {},
 	"tier":           {},
 	"tier/parity":    {},
+	"tier/remote":    {"tier"},
 	"tier/tiertest":  {"tier"},
 	"pack":           {"chunk"},
 	"index":          {"chunk", "pack", "tier"},
@@ -32,7 +33,7 @@ var layers = map[string][]string{
 	"repo/s3/auth":   {},
 	"repo/s3/access": {},
 	"snapshot":       {"chunk", "pack", "tier", "index", "repo", "repo/object", "repo/tree"},
-	"cmd/firn":       {"chunk", "pack", "tier", "index", "repo", "repo/tree", "repo/lifecycle", "repo/object", "repo/notify", "repo/s3", "repo/s3/access", "snapshot"},
+	"cmd/firn":       {"chunk", "pack", "tier", "tier/remote", "index", "repo", "repo/tree", "repo/lifecycle", "repo/object", "repo/notify", "repo/s3", "repo/s3/access", "snapshot"},
 	"cmd/firnbench":  {},
 	"cmd/s3bench":    {},
 

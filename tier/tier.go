@@ -192,10 +192,20 @@ func Put(ctx context.Context, s Store, name string, data []byte) error {
 	return w.Commit()
 }
 
+// A FileReader is a store that reads a whole file at less cost than Stat and ReadAt have
+// together.
+type FileReader interface {
+	// ReadFile is what the function Read promises.
+	ReadFile(ctx context.Context, name string, limit int64) ([]byte, error)
+}
+
 // Read returns the whole file, which the caller owns. It is an error if the
 // file has more than limit bytes; nothing is allocated then, and never more
 // than the size of the file. An absent file is ErrNotExist.
 func Read(ctx context.Context, s Store, name string, limit int64) ([]byte, error) {
+	if r, ok := s.(FileReader); ok {
+		return r.ReadFile(ctx, name, limit)
+	}
 	info, err := s.Stat(ctx, name)
 	if err != nil {
 		return nil, err
