@@ -166,12 +166,10 @@ func inOrder(t *testing.T, list []Message) {
 	}
 }
 
-func start(e *object.Engine, server string, b *inbox, log func(string)) *Deliverer {
-	if log == nil {
-		log = func(string) {}
-	}
+// start starts a server that takes over from another one after patience.
+func start(e *object.Engine, server string, b *inbox, patience time.Duration) *Deliverer {
 	return Start(e, Options{Server: server, Targets: map[string]*Opened{"t": {Target: b, Limit: DefaultLimit}},
-		Message: func(ev *object.Event) []byte { return ev.Key }, Log: log, Poll: 5 * time.Millisecond, SettleAfter: 20 * time.Millisecond, Patience: 200 * time.Millisecond})
+		Message: func(ev *object.Event) []byte { return ev.Key }, Log: func(string) {}, Poll: 5 * time.Millisecond, SettleAfter: 20 * time.Millisecond, Patience: patience})
 }
 
 func noneLeft(t *testing.T, e *object.Engine) {
@@ -192,7 +190,7 @@ func TestDeliversInOrderDespiteFailures(t *testing.T) {
 		return nil
 	}
 	put(t, e, 5, "a", "b", "c")
-	d := start(e, "one", b, nil)
+	d := start(e, "one", b, time.Hour)
 	put(t, e, 5, "a", "b", "c")
 	b.await(t, "all", func(list []Message) bool { return len(list) >= 30 })
 	d.Stop()
@@ -223,7 +221,7 @@ func TestRefusedEventHoldsUpItsKeyOnly(t *testing.T) {
 		return nil
 	}
 	put(t, e, 3, "bad", "good")
-	d := start(e, "one", b, nil)
+	d := start(e, "one", b, time.Hour)
 	b.await(t, "the others", func(list []Message) bool { return len(list) == 3 })
 	open.Store(true)
 	put(t, e, 1, "good")
@@ -260,7 +258,7 @@ func TestNextServerGoesOn(t *testing.T) {
 	b.refuse = nil
 	b.mu.Unlock()
 	e2 := w.engine()
-	d := start(e2, "next", b, nil)
+	d := start(e2, "next", b, 100*time.Millisecond)
 	b.await(t, "all", func(list []Message) bool { return distinct(list) == 20 })
 	d.Stop()
 	inOrder(t, b.messages())
@@ -273,10 +271,10 @@ func TestOneOfTwoServersDelivers(t *testing.T) {
 	w := newWorld(t)
 	e1, e2 := w.engine(), w.engine()
 	one, two := newInbox(), newInbox()
-	d1 := start(e1, "one", one, nil)
+	d1 := start(e1, "one", one, time.Hour)
 	put(t, e1, 1, "first")
 	one.await(t, "the first", func(list []Message) bool { return len(list) == 1 })
-	d2 := start(e2, "two", two, nil)
+	d2 := start(e2, "two", two, time.Hour)
 	put(t, e2, 20, "a", "b")
 	one.await(t, "those of the other server", func(list []Message) bool { return len(list) == 41 })
 	if n := len(two.messages()); n > 0 {

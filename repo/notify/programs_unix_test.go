@@ -5,6 +5,7 @@ package notify
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/firnstore/firn/repo/notify/notifytest"
 )
@@ -166,5 +168,33 @@ func TestPostgres(t *testing.T) {
 	}
 	if rows != 190 || sum != 190*189/2 { // each once, however often it was sent
 		t.Errorf("%d rows, sum %d", rows, sum)
+	}
+}
+
+// TestKafka runs with the address of a broker in FIRN_TEST_KAFKA, that makes topics when they
+// are asked for or has one called firn-test.
+func TestKafka(t *testing.T) {
+	t.Parallel()
+	address := os.Getenv("FIRN_TEST_KAFKA")
+	if address == "" {
+		t.Skip("FIRN_TEST_KAFKA names no broker")
+	}
+	target := openTarget(t, `kind = "kafka"`, `brokers = ["`+address+`"]`, `topic = "firn-test"`)
+	confirmed(t, target, batch(0, 100))
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumeTopics("firn-test"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	bodies := map[string]string{}
+	for len(bodies) < 100 && ctx.Err() == nil {
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) { bodies[string(r.Key)] = string(r.Value) })
+	}
+	for _, m := range batch(0, 100) {
+		if bodies[m.Key] != string(m.Body) {
+			t.Errorf("%s has %q", m.Key, bodies[m.Key])
+		}
 	}
 }

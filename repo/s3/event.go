@@ -18,8 +18,20 @@ type EventNames map[object.Deed]string
 
 // LifecycleEvents are those of versions that the rules of a bucket remove or move.
 var LifecycleEvents = EventNames{
-	object.Marked: "LifecycleExpiration:DeleteMarkerCreated", object.Removed: "LifecycleExpiration:Delete", object.Edited: "LifecycleTransition",
+	object.Marked: "LifecycleExpiration:DeleteMarkerCreated", object.Removed: "LifecycleExpiration:Delete", object.Edited: transitioned,
 }
+
+// Those of copies from archives: one was asked for, is there, and is gone again.
+var (
+	RestorePostEvents      = EventNames{object.Edited: "ObjectRestore:Post"}
+	RestoreCompletedEvents = EventNames{object.Edited: restoreCompleted}
+	RestoreDeleteEvents    = EventNames{object.Edited: "ObjectRestore:Delete"}
+)
+
+const (
+	restoreCompleted = "ObjectRestore:Completed"
+	transitioned     = "LifecycleTransition"
+)
 
 var (
 	putEvents      = EventNames{object.Made: "ObjectCreated:Put"}
@@ -100,8 +112,14 @@ func newEvent(set *settings, r *notifyRule, name string, deed object.Deed, v *in
 		size := uint64(objectSize(v))
 		ev.Size, ev.ETag = &size, etagOf(v)
 	}
-	if name == "LifecycleTransition" {
+	switch name {
+	case transitioned:
 		ev.Class = v.Class
+	case restoreCompleted:
+		ev.Class = v.Class
+		if r := object.RestoreOf(v); r != nil {
+			ev.Until = r.Until.UnixNano()
+		}
 	}
 	return ev
 }
@@ -183,12 +201,12 @@ func (h *Handler) EventMessage(ev *object.Event) []byte {
 	o := &r.S3.Object
 	o.Key = strings.ReplaceAll(url.QueryEscape(string(ev.Key)), "%2F", "/")
 	o.Size, o.ETag, o.VersionID, o.Sequencer = ev.Size, ev.ETag, ev.Version, ev.Place.String()
-	switch {
-	case ev.Until != 0:
+	switch ev.Name {
+	case restoreCompleted:
 		r.Glacier = &restoreEvent{}
 		r.Glacier.RestoreEventData.Expiry = time.Unix(0, ev.Until).UTC().Format(eventTime)
 		r.Glacier.RestoreEventData.Class = ev.Class
-	case ev.Class != "":
+	case transitioned:
 		r.Lifecycle = &transitionEvent{}
 		r.Lifecycle.TransitionEventData.Class = ev.Class
 	}

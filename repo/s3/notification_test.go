@@ -9,8 +9,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/repo/lifecycle"
 	"github.com/firnstore/firn/repo/object"
 )
 
@@ -297,6 +299,24 @@ func TestEventsOfTheServer(t *testing.T) {
 	if len(list) != 2 || list[0].EventName != "LifecycleTransition" || list[0].Lifecycle == nil || list[0].Lifecycle.TransitionEventData.Class != "GLACIER" ||
 		list[1].EventName != "LifecycleExpiration:Delete" || list[1].UserIdentity.PrincipalID != serverPrincipal {
 		t.Errorf("%+v", list)
+	}
+}
+
+// A copy from an archive tells until when it is there.
+func TestEventOfRestore(t *testing.T) {
+	set := &settings{b: &object.Bucket{Name: "b", Versioning: object.Enabled}}
+	v := &index.Version{Key: []byte("k"), Class: "GLACIER", Kind: index.ContentPayload, System: map[string]string{}}
+	until := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	v.System["restore"] = (&lifecycle.Restore{Tier: lifecycle.Fast, Days: 2, Ready: until.AddDate(0, 0, -2), Until: until}).String()
+	h := &Handler{}
+	for names, want := range map[string]string{
+		"ObjectRestore:Completed": `"glacierEventData":{"restoreEventData":{"lifecycleRestorationExpiryTime":"2026-11-23T00:00:00.000Z","lifecycleRestoreStorageClass":"GLACIER"}}}]}`,
+		"ObjectRestore:Post":      `"sequencer":"000000000000000000000000"}}}]}`,
+	} {
+		ev := newEvent(set, &notifyRule{id: "r", target: "t"}, names, object.Edited, v, origin{})
+		if got := string(h.EventMessage(&ev)); !strings.HasSuffix(got, want) {
+			t.Errorf("%s: %s", names, got)
+		}
 	}
 }
 
