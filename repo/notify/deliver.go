@@ -128,12 +128,20 @@ type Stats struct {
 // countEvery bounds how often pending events are counted, which costs a walk over them.
 const countEvery = 10 * time.Second
 
-// Stats returns those of all targets in the order of their names. Pending is up to ten
-// seconds old.
+// Stats returns those of all targets in the order of their names, and what waits for
+// targets that this server does not know. Pending is up to ten seconds old.
 func (d *Deliverer) Stats() (list []Stats) {
-	for _, name := range slices.Sorted(maps.Keys(d.couriers)) {
-		c := d.couriers[name]
-		list = append(list, Stats{Target: name, Pending: d.count(name), Delivered: c.delivered.Load(), Failed: c.failed.Load(), Dropped: c.dropped.Load()})
+	names := slices.Collect(maps.Keys(d.couriers))
+	if others, err := d.e.EventTargets(); err == nil { // an index that cannot be read is told of elsewhere
+		names = append(names, others...)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		s := Stats{Target: name, Pending: d.count(name)}
+		if c := d.couriers[name]; c != nil {
+			s.Delivered, s.Failed, s.Dropped = c.delivered.Load(), c.failed.Load(), c.dropped.Load()
+		}
+		list = append(list, s)
 	}
 	return list
 }

@@ -336,6 +336,10 @@ func TestEventsOfUnknownTargetAreReported(t *testing.T) {
 	if want := []string{"2 events wait for target t, which this server does not know"}; !slices.Equal(said, want) {
 		t.Errorf("said %q", said)
 	}
+	d.pending = map[string]pendingCount{}
+	if got := d.Stats(); !slices.Equal(got, []Stats{{Target: "t", Pending: 2}}) {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestDue(t *testing.T) {

@@ -23,31 +23,26 @@ const (
 // DefaultLimit is that of a target that has none.
 var DefaultLimit = Limit{Age: 7 * 24 * time.Hour, Count: 1_000_000}
 
-// expired gathers, oldest first and up to most, what is to be given up of the events of a
-// target.
-func expired(e *object.Engine, target string, l Limit, now time.Time, most int) (list []object.Place, err error) {
-	count, err := e.CountEvents(target, object.Place{})
-	if err != nil || count == 0 {
-		return nil, err
-	}
-	over, before := count-l.Count, now.Add(-l.Age).UnixNano()
-	err = e.Events(target, object.Place{}, func(ev *object.Event) bool {
-		if len(list) >= over && ev.Time >= before || len(list) == most {
-			return false
-		}
-		list = append(list, ev.Place)
-		return true
-	})
-	return list, err
-}
-
-// dropBatch bounds the events that are given up at a time.
+// dropBatch bounds the events that are given up by one commit.
 const dropBatch = 4096
 
-// drop gives up what is beyond the limit, and returns how many events that were.
+// drop gives up what is beyond the limit of a target, oldest first, and returns how many
+// events that were.
 func drop(ctx context.Context, e *object.Engine, target string, l Limit, now time.Time) (n int, err error) {
+	count, err := e.CountEvents(target, object.Place{})
+	if err != nil || count == 0 {
+		return 0, err
+	}
+	over, before := count-l.Count, now.Add(-l.Age).UnixNano()
 	for {
-		list, err := expired(e, target, l, now, dropBatch)
+		var list []object.Place
+		err := e.Events(target, object.Place{}, func(ev *object.Event) bool {
+			if n+len(list) >= over && ev.Time >= before || len(list) == dropBatch {
+				return false
+			}
+			list = append(list, ev.Place)
+			return true
+		})
 		if err != nil || len(list) == 0 {
 			return n, err
 		}

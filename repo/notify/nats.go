@@ -115,6 +115,9 @@ func (t *natsTarget) Send(ctx context.Context, list []Message) []error {
 	if err != nil {
 		return same(len(list), fmt.Errorf("connect to NATS: %w", err))
 	}
+	if !js.Conn().IsConnected() {
+		return same(len(list), errors.New("the connection to NATS is lost"))
+	}
 	ctx, cancel := context.WithTimeout(ctx, natsWait)
 	defer cancel()
 	errs := make([]error, len(list))

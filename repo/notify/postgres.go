@@ -117,8 +117,7 @@ func (t *postgresTarget) Send(ctx context.Context, list []Message) []error {
 		"FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[]) AS r(i, t, n, b, e) ON CONFLICT (id) DO NOTHING",
 		ids, times, names, buckets, events)
 	if err != nil {
-		_ = conn.Close(context.WithoutCancel(ctx)) // whatever is wrong with it, the next one begins anew
-		t.conn = nil
+		t.hangUp() // whatever is wrong with it, the next one begins anew
 		return same(len(list), fmt.Errorf("insert into %s: %w", t.table, err))
 	}
 	return make([]error, len(list))
@@ -128,9 +127,16 @@ func (t *postgresTarget) Send(ctx context.Context, list []Message) []error {
 func (t *postgresTarget) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.conn != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = t.conn.Close(ctx)
+	t.hangUp()
+}
+
+// hangUp gives up the connection. t.mu is held.
+func (t *postgresTarget) hangUp() {
+	if t.conn == nil {
+		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = t.conn.Close(ctx)
+	t.conn = nil
 }
