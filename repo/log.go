@@ -149,7 +149,7 @@ func logError(store tier.Store, name string, err error) error {
 		return fmt.Errorf("fold the log into the local index: %w; the repository is not affected: "+
 			"free space there, or let XDG_CACHE_HOME name another directory", err)
 	}
-	return fmt.Errorf("%s in %s: %w: %w; run firn check, and bring the file back from a copy of the repository", name, store, ErrDamaged, err)
+	return fmt.Errorf("%s in %s: %w: %w; run firn check, and bring the file back from a copy of the repository, or run firn repair", name, store, ErrDamaged, err)
 }
 
 // checkGenesis compares commit 1 with config and key slot: all three name the same
@@ -345,7 +345,7 @@ func (r *Repository) refuseGap(ctx context.Context, last uint64) error {
 	if _, err := r.store.Stat(ctx, index.CommitName(last+1)); err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w: the log has a gap: %s is missing, but %s is there; bring the file back from a copy of the repository",
+	return fmt.Errorf("%s: %w: the log has a gap: %s is missing, but %s is there; bring the file back from a copy of the repository, or run firn repair",
 		r.store, ErrDamaged, index.CommitName(last+1), behind)
 }
 

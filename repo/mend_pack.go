@@ -13,6 +13,9 @@ import (
 	"github.com/firnstore/firn/tier/parity"
 )
 
+// packRead is how many bytes of a pack are read at a time.
+const packRead = 4 << 20
+
 // errUnreadable: the store failed to read, so that nobody knows what is there.
 var errUnreadable = errors.New("it cannot be read")
 

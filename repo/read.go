@@ -117,7 +117,7 @@ func (r *Repository) packError(p *index.Pack, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, ErrRole) {
 		return err
 	}
-	return fmt.Errorf("%s in %s: %w: %w; run firn check --read-data to see what it holds, and bring the file back from a copy of the repository",
+	return fmt.Errorf("%s in %s: %w: %w; run firn check --read-data to see what it holds, and bring the file back from a copy of the repository, or run firn repair",
 		name, r.store, ErrDamaged, err)
 }
 

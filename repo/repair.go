@@ -142,7 +142,7 @@ func (rp *repairer) returned() error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, packRead)
 	for _, l := range lost {
 		missing, err := rp.r.nowhere(l.ids())
 		if err != nil {
@@ -230,7 +230,7 @@ func (rp *repairer) find() error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, packRead)
 	for _, p := range all {
 		rp.res.Packs.add(p.Record.Size)
 		if rp.opt.Quick {

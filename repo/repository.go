@@ -114,7 +114,7 @@ func ReadID(ctx context.Context, store tier.Store) (string, error) {
 	id, err := parseConfig(b)
 	if errors.Is(err, ErrNoRepository) {
 		if _, serr := store.Stat(ctx, index.CommitName(1)); serr == nil {
-			err = fmt.Errorf("file config: %w: it is not what init wrote, but there is a log; bring it back from a copy: "+
+			err = fmt.Errorf("file config: %w: it is not what init wrote, but there is a log; run firn repair, or bring it back from a copy: "+
 				"three lines, the last with the ID of the repository", ErrDamaged)
 		}
 	}

@@ -110,7 +110,7 @@ func (r *Repository) Scrub(ctx context.Context, opt ScrubOptions) (*ScrubResult,
 	if opt.Progress == nil {
 		opt.Progress = &ScrubProgress{}
 	}
-	s := &scrubber{r: r, opt: &opt, res: &ScrubResult{}, buf: make([]byte, 1<<20)}
+	s := &scrubber{r: r, opt: &opt, res: &ScrubResult{}, buf: make([]byte, packRead)}
 	s.mender = mender{ctx: ctx, store: r.store, report: s.note, digest: r.slotDigest}
 	if err := r.Refresh(ctx); err != nil {
 		return nil, err

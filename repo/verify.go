@@ -63,7 +63,8 @@ func (r *Repository) VerifyPacks(ctx context.Context, packs, dropped, orphans *i
 		there[id] = struct{}{}
 		p, err := r.index.PackByID(id)
 		if errors.Is(err, index.ErrNotFound) {
-			if _, err := r.index.Row(tableJob, droppedKey(id)); err == nil {
+			_, derr := r.index.Row(tableJob, droppedKey(id))
+			if lost, lerr := r.isLost(id); derr == nil || lerr == nil && lost {
 				*dropped++
 			} else {
 				*orphans++

@@ -79,7 +79,7 @@ func (a *app) check(ctx context.Context, f *checkFlags) error {
 		a.checkSummary(res)
 	}
 	if err == nil && res.Findings > 0 {
-		err = toldError{fmt.Errorf("firn check found %s: %w; bring the files named above back from a copy of the repository",
+		err = toldError{fmt.Errorf("firn check found %s: %w; bring the files named above back from a copy of the repository, or run firn repair",
 			counted(res.Findings, "problem", "problems"), repo.ErrDamaged)}
 	}
 	return err

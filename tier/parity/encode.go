@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func Encode(sources []Source, percent int) (*Encoded, error) {
 	for i := range e.parity {
 		e.parity[i] = make([]byte, g.width*g.block)
 	}
-	in := &inOrder{sources: sources, digest: blake3.New()}
+	in := &inOrder{sources: sources, digest: blake3.New(), ahead: bufio.NewReaderSize(nil, int(min(readSize, total)))}
 	shard := make([]byte, g.width*g.block)
 	left := g.blocks(total)
 	for q := range g.data {
@@ -129,8 +130,12 @@ type inOrder struct {
 	sources []Source
 	files   []File // those read to their ends
 	off     int64  // in the present source
+	ahead   *bufio.Reader
 	digest  *blake3.Hasher
 }
+
+// readSize is how many bytes are read at a time: stores may be far away.
+const readSize = 4 << 20
 
 var _ hash.Hash = (*blake3.Hasher)(nil)
 
@@ -138,10 +143,13 @@ var _ hash.Hash = (*blake3.Hasher)(nil)
 func (in *inOrder) fill(p []byte) error {
 	for len(p) > 0 && len(in.files) < len(in.sources) {
 		s := &in.sources[len(in.files)]
+		if in.off == 0 {
+			in.ahead.Reset(io.NewSectionReader(s.Data, 0, s.Size))
+		}
 		b := p[:min(int64(len(p)), s.Size-in.off)]
-		n, err := s.Data.ReadAt(b, in.off)
-		if n < len(b) {
-			if err == nil || errors.Is(err, io.EOF) {
+		n, err := io.ReadFull(in.ahead, b)
+		if err != nil {
+			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return fmt.Errorf("read %s at %d: %w", s.Name, in.off, err)

@@ -65,14 +65,14 @@ func (s *Set) Heal(data []io.ReaderAt) (*Healing, error) {
 	return h, nil
 }
 
-// scan finds the damaged data blocks. It reads shard by shard, and block by block where
-// that fails.
+// scan finds the damaged data blocks. Where a large read fails, it reads block by block.
 func (h *Healing) scan() {
 	g := &h.s.g
-	buf := make([]byte, g.width*g.block)
 	blocks := g.blocks(h.s.total)
-	for first := int64(0); first < blocks; first += g.width {
-		n := min(g.width, blocks-first)
+	at := min(readSize/g.block, blocks)
+	buf := make([]byte, at*g.block)
+	for first := int64(0); first < blocks; first += at {
+		n := min(at, blocks-first)
 		whole := h.read(buf[:n*g.block], first*g.block)
 		for i := range n {
 			b := buf[i*g.block : (i+1)*g.block]
@@ -240,7 +240,7 @@ func (h *Healing) Write(i int, w io.Writer) error {
 		off += h.s.files[j].Size
 	}
 	digest := blake3.New()
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(readSize, h.s.g.blocks(f.Size)*h.s.g.block))
 	for at := int64(0); at < f.Size; {
 		b := buf[:min(int64(len(buf)), f.Size-at)]
 		// What cannot be read lies in blocks that were healed, and spoils no others.

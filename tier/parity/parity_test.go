@@ -228,7 +228,7 @@ func someFiles(r *rand.Rand) (files [][]byte) {
 
 // Invariants 1, 2 and 5.
 func TestDamageWithinTheBudgetAlwaysHeals(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(120) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		files := someFiles(r)
 		parity := encode(t, files, 1+r.IntN(100))
@@ -254,7 +254,7 @@ func TestDamageWithinTheBudgetAlwaysHeals(t *testing.T) {
 // Invariant 2: whatever happens to data and parity, what comes back is right or an error.
 func TestDamageBeyondTheBudgetIsAnError(t *testing.T) {
 	lost, healed := 0, 0
-	for seed := range uint64(300) {
+	for seed := range uint64(120) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		files := someFiles(r)
 		parity := encode(t, files, 1+r.IntN(30))
