@@ -40,6 +40,8 @@ type sharedFlags struct {
 	identityFile      string
 	json, quiet       bool
 	wait              time.Duration // for other processes to let go of the index
+	storage           storage
+	requests          bool
 }
 
 func newApp() *app {
@@ -84,7 +86,7 @@ identity (firn help keys). Sizes are given in KiB, MiB, GiB and TiB: powers of 1
 
 func (a *app) sharedFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVarP(&a.flags.repository, "repository", "r", "", "`DIR` of the repository (or FIRN_REPOSITORY)")
+	f.StringVarP(&a.flags.repository, "repository", "r", "", "`DIR` or s3://BUCKET/PREFIX of the repository (or FIRN_REPOSITORY)")
 	f.StringVar(&a.flags.passphraseFile, "passphrase-file", "", "`FILE` whose first line is the passphrase; - is standard input (or FIRN_PASSPHRASE_FILE)")
 	f.StringVar(&a.flags.passphraseCommand, "passphrase-command", "", "shell `COMMAND` that prints the passphrase (or FIRN_PASSPHRASE_COMMAND)")
 	f.StringVar(&a.flags.identityFile, "identity-file", "", "`FILE` of age identities, or an ssh private key (or FIRN_IDENTITY_FILE)")
@@ -93,6 +95,9 @@ func (a *app) sharedFlags(root *cobra.Command) {
 	f.BoolVar(&a.flags.json, "json", false, "print results as JSON, and an error that ends the command as a last object with error and exit_code")
 	f.DurationVar(&a.flags.wait, "wait", 0, "wait up to this `DURATION`, such as 30s or 5m, when too many processes use the repository from this machine")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "print neither progress nor summary")
+	a.flags.storage.addFlags(f)
+	f.BoolVar(&a.flags.requests, "requests", false, "say in the end what was asked of the storage of an s3:// repository")
+	_ = f.MarkHidden("requests")
 	for _, name := range []string{"passphrase-file", "identity-file", "config"} {
 		_ = root.MarkPersistentFlagFilename(name)
 	}

@@ -22,6 +22,7 @@ type profile struct {
 	Host              string   `toml:"host"`
 	Tags              []string `toml:"tags"`
 	Exclude           []string `toml:"exclude"`
+	storage
 }
 
 // defaultProfile is taken when nothing else names a repository.
@@ -41,6 +42,7 @@ func (a *app) settings() (*profile, error) {
 		}
 	}
 	p.Repository = firstOf(repository, p.Repository)
+	p.storage = a.flags.storage.over(p.storage)
 	flags := [3]string{a.flags.passphraseFile, a.flags.passphraseCommand, a.flags.identityFile}
 	env := [3]string{os.Getenv("FIRN_PASSPHRASE_FILE"), os.Getenv("FIRN_PASSPHRASE_COMMAND"), os.Getenv("FIRN_IDENTITY_FILE")}
 	for _, from := range [][3]string{flags, env} {
@@ -91,9 +93,9 @@ func (a *app) readProfile(name string, wantDefault bool) (*profile, error) {
 // locate makes paths of a profile independent of the working directory: "~/" is the
 // home directory, and other relative paths begin where the configuration file is.
 func (p *profile) locate(dir string) {
-	for _, s := range []*string{&p.Repository, &p.PassphraseFile, &p.IdentityFile} {
+	for _, s := range []*string{&p.Repository, &p.PassphraseFile, &p.IdentityFile, &p.CAFile} {
 		switch rest, home := strings.CutPrefix(*s, "~/"); {
-		case *s == "" || *s == "-" || filepath.IsAbs(*s) || remote.MatchString(*s):
+		case *s == "" || *s == "-" || filepath.IsAbs(*s) || hasScheme.MatchString(*s):
 		case home:
 			if h, err := os.UserHomeDir(); err == nil {
 				*s = filepath.Join(h, rest)

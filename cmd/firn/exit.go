@@ -14,6 +14,7 @@ import (
 	"github.com/firnstore/firn/pack"
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/repo/object"
+	"github.com/firnstore/firn/tier/remote"
 )
 
 // The exit codes. Scripts rely on them: a number never changes its meaning.
@@ -30,6 +31,8 @@ const (
 	exitRole        = 14
 	exitExists      = 15
 	exitVersion     = 16
+	exitStorage     = 17
+	exitUnreachable = 18
 	exitInterrupted = 130
 )
 
@@ -55,6 +58,9 @@ var exits = []struct {
 		`"firn key list" shows the key slots`},
 	{exitRole, "the role of the key may not do this", []error{repo.ErrRole}, "use a key slot of role full"},
 	{exitExists, "there is one already; nothing was overwritten", []error{repo.ErrExists, errFileExists, object.ErrUserExists}, ""},
+	{exitStorage, "the storage denies access, has no such bucket, or does not do what a repository needs",
+		[]error{remote.ErrDenied, remote.ErrNoBucket, remote.ErrUnfit, remote.ErrArchived}, ""},
+	{exitUnreachable, "the storage does not answer", []error{remote.ErrUnreachable}, ""},
 	{exitDamaged, "the repository is damaged, or its log was rolled back",
 		[]error{repo.ErrDamaged, repo.ErrRolledBack, index.ErrForged, index.ErrChain, index.ErrCorrupt, pack.ErrCorrupt}, `"firn check" says what is lost`},
 	{exitFailed, "failed for another reason, which is named", nil, ""},
@@ -199,7 +205,7 @@ func exitsOf(cmd *cobra.Command, codes ...int) *cobra.Command {
 // describeExits ends the help of each command with its exit codes.
 func describeExits(cmd *cobra.Command) {
 	if codes := cmd.Annotations["exits"]; codes != "" {
-		cmd.Long += "\n\nExit codes: " + codes + "; \"firn help exit-codes\" says what they mean."
+		cmd.Long += "\n\nExit codes: " + codes + "; see \"firn help exit-codes\"."
 	}
 	for _, c := range cmd.Commands() {
 		describeExits(c)
@@ -207,4 +213,4 @@ func describeExits(cmd *cobra.Command) {
 }
 
 // exitsOpen are the codes of every command that opens a repository.
-var exitsOpen = []int{exitNone, exitBusy, exitKey, exitDamaged, exitRole, exitVersion}
+var exitsOpen = []int{exitNone, exitBusy, exitKey, exitDamaged, exitRole, exitVersion, exitStorage, exitUnreachable}

@@ -11,6 +11,7 @@ import (
 func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitTopic()},
+		{Use: "repositories", Short: "Where a repository may lie, and how a bucket is reached", Long: repositoriesTopic},
 		{Use: "config", Short: "The configuration file and its profiles", Long: configTopic},
 		{Use: "keys", Short: "Passphrases, identities and where they come from", Long: keysTopic},
 		{Use: "patterns", Short: "Patterns that exclude and include files", Long: patternsTopic},
@@ -57,15 +58,52 @@ FIRN_REPOSITORY names a repository, it is the profile called default. What the c
 line says goes before the environment, and that before the profile; tags and exclude are
 added to those of the command line.
 
-  repository          directory of the repository
+  repository          directory of the repository, or s3://BUCKET/PREFIX
   passphrase-file     file whose first line is the passphrase
   passphrase-command  shell command that prints it
   identity-file       file of age identities, or an ssh private key
   host, tags          for the snapshots that firn backup makes
   exclude             patterns for firn backup (firn help patterns)
+  s3-endpoint, ...    how a bucket is reached (firn help repositories)
 
 Paths may begin with ~/ for the home directory; other relative paths begin in the
 directory of the configuration file.`
+
+const repositoriesTopic = `A repository lies in a directory, or in a bucket of any S3-compatible storage:
+
+  firn init -r /backup/firn
+  firn init -r s3://my-backups/laptop
+  firn init -r s3://my-backups/laptop --s3-endpoint https://minio.example.com
+
+The bucket has to exist. Credentials come from where other programs for S3 have them, and
+are never part of the address: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile of
+~/.aws/config and ~/.aws/credentials (AWS_PROFILE), with single sign-on, roles and what a
+container or an instance is given. They need to read, write, list and delete.
+
+Each of these flags of every command is also a key of a profile of the configuration file:
+
+  --s3-endpoint URL         server, when it is not AWS (or AWS_ENDPOINT_URL_S3)
+  --s3-region REGION        of the bucket (or AWS_REGION); us-east-1 when nothing says
+  --s3-profile NAME         profile of the AWS configuration (or AWS_PROFILE)
+  --s3-addressing HOW       path: the bucket stands in the path, as is usual on an own
+                            server; host: before the name of the server, as at AWS
+  --s3-ca-file FILE         PEM file of certificates to trust instead of the system's
+  --s3-owner ACCOUNT        refuse a bucket that belongs to another account
+  --s3-storage-class CLASS  of new packs, such as STANDARD_IA; what has to be thawed before
+                            it can be read is refused
+  --limit-upload SIZE       bytes per second to send at most, such as 4M, in all
+  --limit-download SIZE     bytes per second to receive at most
+
+Several machines may use one repository at a time. Of two that write the same file one has
+to win, which a storage does that honours If-None-Match; "firn init" tries that out, and
+ends with 17 where it does not. When a bucket keeps versions, give it a lifecycle rule that
+removes noncurrent ones. "firn prune" also removes parts of uploads that were begun a day
+before and never ended.
+
+A request that fails on the way, or that the storage asks to repeat, is made again with
+growing pauses for up to three minutes; then the command ends with 18 and can be run again.
+An interrupted backup goes on where it was. --requests says in the end of any command
+what it asked of the storage.`
 
 const keysTopic = `A repository has key slots, each sealed to one passphrase or one public key. Any of them
 opens it. firn looks for a key in this order and takes the first place that says
@@ -103,7 +141,8 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 	return exitsOf(&cobra.Command{
 		Use:   "help [COMMAND or TOPIC]",
 		Short: "Help about a command or a topic",
-		Long:  `Print the help of a command or a topic. Topics are exit-codes, config, keys and patterns.`,
+		Long: `Print the help of a command or a topic. Topics are exit-codes, repositories, config, keys and
+patterns.`,
 		Example: `  firn help backup
   firn help exit-codes`,
 		RunE: func(cmd *cobra.Command, args []string) error {

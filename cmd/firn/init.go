@@ -17,6 +17,7 @@ import (
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/tier"
+	"github.com/firnstore/firn/tier/remote"
 )
 
 // initFlags are the flags of firn init.
@@ -31,15 +32,18 @@ func (a *app) initCommand() *cobra.Command {
 	var f initFlags
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Make a repository in an empty directory",
+		Short: "Make a repository in an empty directory or in a bucket",
 		Long: `Make a repository in a directory that is empty or does not exist yet. What a system puts
-onto a new disk by itself, such as lost+found, does not count.
+onto a new disk by itself, such as lost+found, does not count. With s3://BUCKET/PREFIX it
+is made in a bucket that exists, below a prefix that is free (firn help repositories); a
+storage on which writers could overwrite the work of each other is refused.
 
 It is opened with a passphrase, which is asked for unless --passphrase-file or
 --passphrase-command gives it; or, with --recipient, with the age identity or ssh key
 that belongs to the recipient. Without the passphrase or the identity nobody can read the
 repository again: keep a copy elsewhere. "firn key add" gives it further keys.`,
 		Example: `  firn init -r /backup/firn
+  firn init -r s3://backup/laptop --s3-endpoint https://s3.example.com
   firn init -r /backup/firn --recipient age1t7r8…   # made by firn key generate`,
 		Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), &f) },
@@ -52,7 +56,7 @@ repository again: keep a copy elsewhere. "firn key add" gives it further keys.`,
 	fl.BoolVar(&f.postQuantum, "post-quantum", false, "keys of the repository that resist quantum computers; reading it without firn then takes age 1.3 or newer")
 	addParityFlag(fl, &f.parity)
 	choices(cmd, "chunks", "default", "large")
-	return exitsOf(cmd, exitExists)
+	return exitsOf(cmd, exitExists, exitStorage, exitUnreachable)
 }
 
 func (a *app) init(ctx context.Context, f *initFlags) error {
@@ -68,21 +72,19 @@ func (a *app) init(ctx context.Context, f *initFlags) error {
 	if err != nil {
 		return err
 	}
-	dir, err := p.directory()
+	place, makeStore, err := a.newPlace(ctx, p)
 	if err != nil {
-		return err
-	}
-	if err := refuseForeign(dir); err != nil {
 		return err
 	}
 	to, err := a.newKey(ctx, p, f.recipient, f.recipientFile)
 	if err != nil {
 		return err
 	}
-	store, err := tier.CreateDir(dir, tier.DirOptions{})
+	store, err := makeStore()
 	if err != nil {
 		return err
 	}
+	defer a.tellRequests(store)
 	id, err := repo.Init(ctx, store, to, repo.Options{Warn: a.console.message}, choice)
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err
@@ -93,13 +95,30 @@ func (a *app) init(ctx context.Context, f *initFlags) error {
 			ID         string `json:"id"`
 			Key        string `json:"key"`
 			Chunks     string `json:"chunks"`
-		}{dir, id, "full/" + f.keyName, f.chunks})
+		}{place, id, "full/" + f.keyName, f.chunks})
 	}
 	if !a.flags.quiet {
-		a.print("made repository %s in %s\n", id[:8], visible(dir))
+		a.print("made repository %s in %s\n", id[:8], visible(place))
 		a.print("key slot full/%s opens it; without that key nobody can, so keep a copy elsewhere\n", f.keyName)
 	}
 	return nil
+}
+
+// newPlace looks whether a repository can be made where p says. It comes before the question
+// for a passphrase, so that nobody thinks of one in vain. makeStore opens the store there.
+func (a *app) newPlace(ctx context.Context, p *profile) (place string, makeStore func() (tier.Store, error), err error) {
+	if remote.IsAddress(p.Repository) {
+		s, err := a.makeBucketStore(ctx, p)
+		if err != nil {
+			return "", nil, err
+		}
+		return s.String(), func() (tier.Store, error) { return s, nil }, nil
+	}
+	dir, err := p.directory()
+	if err != nil {
+		return "", nil, err
+	}
+	return dir, func() (tier.Store, error) { return tier.CreateDir(dir, tier.DirOptions{}) }, refuseForeign(dir)
 }
 
 // systemNames are what systems put into the root of a file system by themselves. A disk
@@ -108,8 +127,7 @@ var systemNames = []string{"lost+found", "System Volume Information", "$RECYCLE.
 
 // refuseForeign refuses a directory that holds something else than a repository: the files
 // of both would lie among each other, and whoever cleans up one would hurt the other. It
-// comes before the question for a passphrase, so that nobody thinks of one in vain, and
-// before the store is opened, since that tidies up.
+// comes before the store is opened, since that tidies up.
 func refuseForeign(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if info, serr := os.Stat(dir); serr == nil && !info.IsDir() {

@@ -118,7 +118,7 @@ takes no passphrase.`,
   firn key list -r /backup/firn --json`,
 		Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withStore(func(_ *profile, store tier.Store) error {
+			return a.withStore(cmd.Context(), func(_ *profile, store tier.Store) error {
 				if _, err := repo.ReadID(cmd.Context(), store); err != nil {
 					return err
 				}
@@ -138,7 +138,7 @@ takes no passphrase.`,
 			})
 		},
 	}
-	return exitsOf(cmd, exitNone, exitDamaged, exitVersion)
+	return exitsOf(cmd, exitNone, exitDamaged, exitVersion, exitStorage, exitUnreachable)
 }
 
 // sealedTo says what the type of an age stanza means.

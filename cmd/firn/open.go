@@ -16,24 +16,31 @@ import (
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/tier"
+	"github.com/firnstore/firn/tier/remote"
 )
 
-// remote matches names of stores that are not directories: s3:…, https://…
-var remote = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
+// hasScheme matches names of stores that are not directories: s3:…, https://…
+var hasScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
 // directory returns the directory of the repository.
 func (p *profile) directory() (string, error) {
 	if p.Repository == "" {
 		return "", usageError("no repository given: use -r DIR, set FIRN_REPOSITORY, or write a configuration file (firn help config)")
 	}
-	if m := remote.FindString(p.Repository); m != "" {
-		return "", usageError("repository %s…: only directories are supported so far; if this is one, write ./ before it", m)
+	if remote.IsAddress(p.Repository) {
+		return "", usageError("%s is not a directory, which this takes", p.Repository)
+	}
+	if m := hasScheme.FindString(p.Repository); m != "" {
+		return "", usageError("repository %s…: want a directory or s3://BUCKET/PREFIX; if this is a directory, write ./ before it", m)
 	}
 	return p.Repository, nil
 }
 
 // openStore opens the store of an existing repository.
-func (a *app) openStore(p *profile) (tier.Store, error) {
+func (a *app) openStore(ctx context.Context, p *profile) (tier.Store, error) {
+	if remote.IsAddress(p.Repository) {
+		return a.openBucket(ctx, p)
+	}
 	dir, err := p.directory()
 	if err != nil {
 		return nil, err
@@ -92,15 +99,16 @@ func tagCache(dir string) {
 }
 
 // withStore opens the store of the repository for use.
-func (a *app) withStore(use func(*profile, tier.Store) error) error {
+func (a *app) withStore(ctx context.Context, use func(*profile, tier.Store) error) error {
 	p, err := a.settings()
 	if err != nil {
 		return err
 	}
-	store, err := a.openStore(p)
+	store, err := a.openStore(ctx, p)
 	if err != nil {
 		return err
 	}
+	defer a.tellRequests(store)
 	return errors.Join(use(p, store), store.Close())
 }
 
@@ -113,7 +121,7 @@ func (a *app) withOptions(ctx context.Context, opt repo.Options, use func(*profi
 	if a.flags.wait < 0 {
 		return usageError("--wait %s: want a time above 0, such as 30s or 5m", a.flags.wait)
 	}
-	return a.withStore(func(p *profile, store tier.Store) error {
+	return a.withStore(ctx, func(p *profile, store tier.Store) error {
 		id, err := repo.ReadID(ctx, store)
 		if err != nil {
 			return err

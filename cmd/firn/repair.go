@@ -71,7 +71,7 @@ func (a *app) repair(ctx context.Context, f *repairFlags) error {
 		verb = "would heal"
 		a.console.message("dry run: nothing is changed")
 	}
-	err := a.withStore(func(_ *profile, store tier.Store) error {
+	err := a.withStore(ctx, func(_ *profile, store tier.Store) error {
 		return repo.Mend(ctx, store, f.dryRun, func(m repo.Mended) {
 			if m.Healed {
 				sum.Mended++
