@@ -334,3 +334,33 @@ func TestEventMessage(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// FuzzNotification looks for configurations that are taken and then stored as something
+// else: one that cannot be read again would stop every request for its bucket.
+func FuzzNotification(f *testing.F) {
+	f.Add([]byte(notify(queueFor(event("s3:ObjectCreated:*"), keyFilter("prefix", "a", "suffix", "b")))))
+	f.Add([]byte(notify(queueFor("<Id>&#9;x</Id>", event("s3:ObjectRemoved:Delete")) + "<EventBridgeConfiguration/>")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var c notificationConfig
+		if parseDocument(data, notificationRoot, &c) != nil || c.check() != nil {
+			return
+		}
+		ours := true
+		n := 0
+		_ = c.each(func(_ *destinationKind, _ *destination, arn string) error {
+			_, ok := parseTargetARN(arn)
+			ours = ours && ok
+			n++
+			return nil
+		})
+		doc := document(notificationRoot, &c)
+		mustParse(t, doc, notificationRoot, &notificationConfig{})
+		rules, err := parseNotification(doc)
+		if ours != (err == nil) || ours && len(rules) != n {
+			t.Fatalf("%s: %d rules, %v", doc, len(rules), err)
+		}
+		for i := range rules {
+			_ = rules[i].matches("ObjectCreated:Put", "key")
+		}
+	})
+}
