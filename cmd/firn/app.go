@@ -74,7 +74,7 @@ identity (firn help keys). Sizes are given in KiB, MiB, GiB and TiB: powers of 1
 	root.AddCommand(
 		a.initCommand(), a.backupCommand(), a.snapshotsCommand(), a.lsCommand(), a.catCommand(),
 		a.restoreCommand(), a.checkCommand(), a.scrubCommand(), a.repairCommand(), a.parityCommand(), a.forgetCommand(), a.pruneCommand(), a.undeleteCommand(),
-		a.indexCommand(), a.keyCommand(), a.statsCommand(), a.serveCommand(), a.userCommand(),
+		a.indexCommand(), a.keyCommand(), a.statsCommand(), a.serveCommand(), a.userCommand(), a.lifecycleCommand(),
 		a.versionCommand(), a.manCommand(),
 	)
 	root.AddCommand(helpTopics()...)

@@ -52,7 +52,7 @@ var exits = []struct {
 	{exitVersion, "made by a newer version of firn", []error{repo.ErrVersion, index.ErrVersion},
 		"install a newer firn on this machine"},
 	{exitNone, "no repository at this place", []error{repo.ErrNoRepository}, `"firn init" makes one`},
-	{exitBusy, "busy: other processes hold what is needed, for longer than firn waits", []error{repo.ErrBusy, index.ErrBusy},
+	{exitBusy, "busy: other processes hold what is needed, for longer than firn waits", []error{repo.ErrBusy, index.ErrBusy, object.ErrTaken},
 		"run it again when they are done, or let it --wait"},
 	{exitKey, "wrong key: no key slot opens with this passphrase or identity", []error{repo.ErrWrongKey},
 		`"firn key list" shows the key slots`},

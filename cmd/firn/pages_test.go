@@ -132,7 +132,7 @@ func TestPageOfS3HasLogAndMetrics(t *testing.T) {
 		}
 	}
 
-	src := page(t, "cmd/firn/serve_metrics.go") + page(t, "cmd/firn/serve_front.go") + page(t, "cmd/firn/serve_events.go")
+	src := page(t, "cmd/firn/serve_metrics.go") + page(t, "cmd/firn/serve_front.go") + page(t, "cmd/firn/serve_events.go") + page(t, "cmd/firn/serve_lifecycle.go")
 	written := map[string]bool{}
 	for _, m := range regexp.MustCompile(`"(firn_[a-z0-9_]+)"`).FindAllStringSubmatch(src, -1) {
 		written[m[1]] = true

@@ -49,6 +49,8 @@ type serveFlags struct {
 	metricsListen   string
 	accessLog       string
 	logDelivery     time.Duration // how long the logs that buckets ask for wait
+	lifecycleDay    time.Duration // how long a day of rules lasts; 0 is a day
+	restoreDay      time.Duration // how long one of restored copies lasts
 }
 
 func (a *app) serveS3Command() *cobra.Command {
@@ -107,6 +109,8 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.metricsListen, "metrics-listen", "", "`ADDRESS` for /metrics (Prometheus) and /healthz, apart from S3")
 	fl.StringVar(&f.accessLog, "access-log", "", "`FILE` that gets a line of JSON for each request; - is standard output")
 	fl.DurationVar(&f.logDelivery, "log-delivery", s3.DefaultLogEvery, "deliver the access logs that buckets ask for every `TIME`")
+	fl.DurationVar(&f.lifecycleDay, "lifecycle-day", 0, "for trials: let a day of lifecycle rules last this `TIME`, such as 10s, and carry them out as often")
+	fl.DurationVar(&f.restoreDay, "restore-day", 0, "for trials: let a day of restored copies last this `TIME`")
 	for _, name := range []string{"tls-cert", "tls-key", "users-file", "events-file", "credentials-file", "access-log"} {
 		_ = cmd.MarkFlagFilename(name)
 	}
@@ -136,11 +140,18 @@ func (f *serveFlags) check() error {
 		return usageError("--stall-timeout %s: want at least 1s", f.stall)
 	case f.logDelivery < time.Second:
 		return usageError("--log-delivery %s: want at least 1s", f.logDelivery)
+	case !shortDay(f.lifecycleDay):
+		return usageError("--lifecycle-day %s: want whole seconds, up to 24h", f.lifecycleDay)
+	case !shortDay(f.restoreDay):
+		return usageError("--restore-day %s: want whole seconds, up to 24h", f.restoreDay)
 	case f.shutdown < 0:
 		return usageError("--shutdown-timeout %s: want 0 or more", f.shutdown)
 	}
 	return nil
 }
+
+// shortDay reports whether a day may be so long; 0 is not set.
+func shortDay(d time.Duration) bool { return d >= 0 && d <= 24*time.Hour && d%time.Second == 0 }
 
 // checkNames checks addresses and hosts.
 func (f *serveFlags) checkNames() error {

@@ -97,7 +97,7 @@ func (s *s3Server) gauges() []gauge {
 	if buckets, err := s.e.Buckets(); err == nil {
 		list = append(list, gauge{"firn_buckets", "gauge", "Buckets, those of backups included.", float64(len(buckets))})
 	}
-	return list
+	return append(list, s.lifeGauges()...)
 }
 
 // rarely lets one message through in a while and counts the others, so that a client who

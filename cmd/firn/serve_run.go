@@ -47,7 +47,8 @@ type s3Server struct {
 	cert      *certificate // nil without TLS
 	notify    notifier
 	targets   eventTargets // of events
-	faults    *rarely      // messages about faults inside
+	life      lifeCounts
+	faults    *rarely // messages about faults inside
 	stopping  atomic.Bool
 	s3, sites http.Handler
 }
@@ -139,6 +140,7 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 		Region: s.f.region, Domains: s.f.domains, ACLs: s.f.acls, NoV2: s.f.v2 == "none", HeaderV2: s.f.v2 == "all", Record: s.record,
 		Space:   func() (total, free int64, err error) { return diskSpace(p.Repository) },
 		Targets: s.targets.kinds(), TestTarget: s.targets.test,
+		Lifecycle: calendar(s.f.lifecycleDay), Restore: calendar(s.f.restoreDay),
 	})
 	if err := h.KeepLogs(s.e.Repository().Index().Path()+"-access-logs", s.fault); err != nil {
 		return err
@@ -158,6 +160,11 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 	}
 	defer stop()
 	defer s.deliverLogs(h)() // after the last request
+	rest, err := s.tend(h)
+	if err != nil {
+		return err
+	}
+	defer rest()
 	return s.run(ctx, servers)
 }
 
@@ -285,6 +292,7 @@ func (s *s3Server) banner(p *profile) {
 	if open && s.cert == nil {
 		s.a.console.message("other machines can reach this without TLS: objects go over the network in the clear; --tls-cert mends that")
 	}
+	s.sayTrial()
 	if s.a.flags.quiet || len(o.Endpoints) == 0 {
 		return
 	}

@@ -110,10 +110,9 @@ func Ask(cal Calendar, class string, old *Restore, tier string, days int, now ti
 	return r, true, nil
 }
 
-// after is a whole second at least d after t; d is of a day of 24 hours, and shrinks with
-// the days of the calendar.
+// after is the whole second that is d after t, or the last one before; d is of a day of 24
+// hours, and shrinks with the days of the calendar.
 func (c Calendar) after(t time.Time, d time.Duration) time.Time {
-	const full = 24 * 60 * 60
-	d = d / full * time.Duration(c.seconds())
-	return t.Add(d + time.Second - 1).Truncate(time.Second).UTC()
+	seconds := int64(d/time.Second) * c.seconds() / Calendar{}.seconds()
+	return t.Add(time.Duration(seconds) * time.Second).Truncate(time.Second).UTC()
 }

@@ -48,6 +48,20 @@ type LifecycleCounts struct {
 	Aborted uint64 `cbor:"4,keyasint,omitempty" json:"aborted"` // uploads
 }
 
+// Count adds a deed.
+func (c *LifecycleCounts) Count(d *LifecycleDeed) {
+	switch {
+	case d.Upload != "":
+		c.Aborted++
+	case d.Deed == lifecycle.Remove:
+		c.Removed++
+	case d.Deed == lifecycle.Transit:
+		c.Moved++
+	case d.Deed == lifecycle.PutMarker:
+		c.Marked++
+	}
+}
+
 // LifecycleRun is the run of a day. Times are ns since 1970.
 type LifecycleRun struct {
 	Day      int64           `cbor:"0,keyasint"` // when the day began
@@ -58,6 +72,18 @@ type LifecycleRun struct {
 	Bucket   string          `cbor:"5,keyasint,omitempty"` // how far it came: what lies before
 	Key      []byte          `cbor:"6,keyasint,omitempty"` // this bucket, and this key in it, is done
 	Counts   LifecycleCounts `cbor:"7,keyasint"`
+	Before   int64           `cbor:"8,keyasint,omitempty"` // when the last run before that finished
+}
+
+// LastFinished is when this run finished or, while it is under way, the one before; 0 is never.
+func (run *LifecycleRun) LastFinished() int64 {
+	switch {
+	case run == nil:
+		return 0
+	case run.Finished == 0:
+		return run.Before
+	}
+	return run.Finished
 }
 
 const (
@@ -174,7 +200,7 @@ func (w *lifecycleWork) claim() error {
 			if !old.due(w.opt, now) {
 				return fmt.Errorf("lifecycle run: %w", ErrTaken)
 			}
-			run := LifecycleRun{Day: w.opt.Calendar.Start(now).UnixNano(), Server: w.opt.Server, Started: d.now}
+			run := LifecycleRun{Day: w.opt.Calendar.Start(now).UnixNano(), Server: w.opt.Server, Started: d.now, Before: old.LastFinished()}
 			if old != nil && old.Finished == 0 && old.Day == run.Day {
 				run = *old
 				run.Server = w.opt.Server

@@ -125,17 +125,7 @@ func (w *lifecycleWork) carryOut(b *Bucket, due []lifecycleCandidate) error {
 
 // done counts a deed and tells of it.
 func (w *lifecycleWork) done(deed *LifecycleDeed) {
-	c := &w.run.Counts
-	switch {
-	case deed.Upload != "":
-		c.Aborted++
-	case deed.Deed == lifecycle.Remove:
-		c.Removed++
-	case deed.Deed == lifecycle.Transit:
-		c.Moved++
-	case deed.Deed == lifecycle.PutMarker:
-		c.Marked++
-	}
+	w.run.Counts.Count(deed)
 	if w.opt.Done != nil {
 		w.opt.Done(deed)
 	}

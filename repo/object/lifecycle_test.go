@@ -219,6 +219,8 @@ func TestLifecycleResumes(t *testing.T) {
 	}
 	w.pass(3 * day)
 	opt := rulesOf(lifecycle.Rule{Expiration: days(1)})
+	first := w.runRules(rulesOf()).Finished
+	w.pass(day)
 	ctx, cancel := context.WithCancel(t.Context())
 	removed := 0
 	opt.Done = func(*LifecycleDeed) {
@@ -238,6 +240,9 @@ func TestLifecycleResumes(t *testing.T) {
 		t.Fatalf("taken from a server that lives: %v, %v", due, err)
 	}
 	w.pass(2 * lifecycleLease)
+	if run, err := w.LastLifecycle(); err != nil || run.Finished != 0 || run.LastFinished() != first {
+		t.Fatalf("run under way %+v, %v", run, err)
+	}
 	run := w.runRules(&two)
 	if len(w.all("b")) > 0 || removed != n || run.Counts.Removed < n-lifecyclePage || run.Server != "two" {
 		t.Errorf("%d are left, %d removed, %+v", len(w.all("b")), removed, run)

@@ -250,7 +250,7 @@ func (h *Handler) parseSettings(b *object.Bucket) (*settings, error) {
 		}
 	}
 	if doc := b.Config[confLifecycle]; doc != "" {
-		if s.lifecycle, err = parseLifecycle(doc); err != nil {
+		if s.lifecycle, err = parseLifecycle(doc, b.Config[confLifecycleMin]); err != nil {
 			return nil, fmt.Errorf("lifecycle configuration of bucket %s: %w", b.Name, err)
 		}
 	}

@@ -54,6 +54,7 @@ var codes = map[string]struct {
 	"InvalidTag":                                     {400, "The tag provided was not a valid tag."},
 	"InvalidTargetBucketForLogging":                  {400, "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group."},
 	"InvalidURI":                                     {400, "Couldn't parse the specified URI."},
+	"InvalidTier":                                    {403, "Retrieval option is not supported by this storage class"},
 	"InvalidToken":                                   {400, "The provided token is malformed or otherwise invalid."},
 	"KMS.NotFoundException":                          {400, "Invalid keyId"},
 	"KeyTooLongError":                                {400, "Your key is too long"},

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/lifecycle"
 	"github.com/firnstore/firn/repo/object"
 	"github.com/firnstore/firn/repo/s3/auth"
 )
@@ -90,6 +91,12 @@ func (q *request) translate(err error) *apiError {
 		return errorf("AccessDenied", "Access Denied because object protected by object lock.")
 	case errors.Is(err, object.ErrSnapshot):
 		return errorf("MethodNotAllowed", "This key belongs to a snapshot, which only firn backup writes and firn forget removes.")
+	case errors.Is(err, lifecycle.ErrNotArchived):
+		return errorf("InvalidObjectState", "Restore is not allowed for the object's current storage class")
+	case errors.Is(err, lifecycle.ErrRunning):
+		return errorf("RestoreAlreadyInProgress", "")
+	case errors.Is(err, lifecycle.ErrTier):
+		return errorf("InvalidTier", "")
 	case errors.Is(err, object.ErrBusy), errors.Is(err, object.ErrClosed), errors.Is(err, repo.ErrBusy),
 		errors.Is(err, repo.ErrSealed), errors.Is(err, repo.ErrDropped): // a prune took the ground away: the next try has new
 		return errorf("SlowDown", "")

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/firnstore/firn/repo/lifecycle"
 	"github.com/firnstore/firn/repo/object"
 	"github.com/firnstore/firn/repo/s3/access"
 	"github.com/firnstore/firn/repo/s3/auth"
@@ -26,6 +27,10 @@ type Options struct {
 	// Signature Version 2 is accepted in presigned URLs and forms, unless NoV2, and in headers
 	// if HeaderV2.
 	NoV2, HeaderV2 bool
+
+	// Lifecycle and Restore are the days of rules and of restored copies; the zero value has
+	// those of UTC.
+	Lifecycle, Restore lifecycle.Calendar
 
 	// Targets are the kinds of those who can be told of events, by name, and TestTarget sends
 	// one of them a message and waits until it took it.

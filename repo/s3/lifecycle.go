@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firnstore/firn/repo/lifecycle"
 	"github.com/firnstore/firn/repo/object"
 )
 
@@ -96,10 +97,13 @@ func (d ruleDate) MarshalText() ([]byte, error) { return []byte(isoTime(d.Time))
 
 const lifecycleRoot = "LifecycleConfiguration"
 
-// parseLifecycle reads a configuration that is stored.
-func parseLifecycle(doc string) (*lifecycleConfig, error) {
+// parseLifecycle reads a configuration that is stored, and minimum, which is stored beside it.
+func parseLifecycle(doc, minimum string) (*lifecycle.Rules, error) {
 	c := &lifecycleConfig{}
-	return c, parseDocument([]byte(doc), lifecycleRoot, c)
+	if err := parseDocument([]byte(doc), lifecycleRoot, c); err != nil {
+		return nil, err
+	}
+	return c.rules(minimum == minimumVaries), nil
 }
 
 // minimumHeader tells which objects are too small for a transition.
@@ -203,54 +207,81 @@ func (r *lifecycleRule) filter() lifecycleAnd {
 	return and
 }
 
-// matches reports whether a rule is for an object.
-func (r *lifecycleRule) matches(key string, tags map[string]string, size int64) bool {
-	f := r.filter()
-	if f.Prefix != nil && !strings.HasPrefix(key, *f.Prefix) ||
-		f.GreaterThan != nil && size <= *f.GreaterThan || f.LessThan != nil && size >= *f.LessThan {
-		return false
-	}
-	for _, t := range f.Tag {
-		if v, ok := tags[*t.Key]; !ok || v != *t.Value {
-			return false
+// rules are those that are enabled, in the form that decides.
+func (c *lifecycleConfig) rules(varies bool) *lifecycle.Rules {
+	rs := &lifecycle.Rules{Varies: varies}
+	for i := range c.Rule {
+		if c.Rule[i].Status == "Enabled" {
+			rs.List = append(rs.List, c.Rule[i].rule())
 		}
 	}
-	return true
+	return rs
 }
 
-// due is when something is to happen days after t: at the midnight that follows.
-func due(t time.Time, days int) time.Time {
-	return t.UTC().Truncate(24*time.Hour).AddDate(0, 0, days+1)
+func (r *lifecycleRule) rule() lifecycle.Rule {
+	f := r.filter()
+	out := lifecycle.Rule{ID: r.ID, Prefix: r.prefix(), Larger: f.GreaterThan, Under: f.LessThan}
+	for _, t := range f.Tag {
+		if out.Tags == nil {
+			out.Tags = map[string]string{}
+		}
+		out.Tags[*t.Key] = *t.Value
+	}
+	for _, t := range r.Transition {
+		out.Transitions = append(out.Transitions, lifecycle.Transition{When: when(t.Days, t.Date), Class: t.StorageClass})
+	}
+	if e := r.Expiration; e != nil {
+		out.Markers = e.DeleteMarker != nil && *e.DeleteMarker
+		if e.Days != nil || e.Date != nil {
+			w := when(e.Days, e.Date)
+			out.Expiration = &w
+		}
+	}
+	for _, t := range r.NoncurrentTransition {
+		out.Noncurrent = append(out.Noncurrent, lifecycle.Noncurrent{Days: orZero(t.Days), Keep: orZero(t.NewerVersions), Class: t.StorageClass})
+	}
+	if e := r.NoncurrentExpiration; e != nil {
+		out.NoncurrentEx = &lifecycle.Noncurrent{Days: orZero(e.Days), Keep: orZero(e.NewerVersions)}
+	}
+	if a := r.AbortIncompleteUpload; a != nil && a.DaysAfterInitiation != nil {
+		days := int(*a.DaysAfterInitiation)
+		out.AbortDays = &days
+	}
+	return out
+}
+
+func when(days *int32, date *ruleDate) (w lifecycle.When) {
+	switch {
+	case days != nil:
+		n := int(*days)
+		w.Days = &n
+	case date != nil:
+		w.Date = date.Time
+	}
+	return w
+}
+
+func orZero(n *int32) int {
+	if n == nil {
+		return 0
+	}
+	return int(*n)
 }
 
 // expirationHeader returns the header x-amz-expiration for the newest version of a key: the
-// rule that lets it expire first, and when. cfg may be nil; "" is no header.
-func expirationHeader(cfg *lifecycleConfig, key string, tags map[string]string, size int64, modified time.Time) string {
-	if cfg == nil {
+// rule that lets it expire first, and when. rules may be nil; "" is no header.
+func expirationHeader(rules *lifecycle.Rules, key string, tags map[string]string, size int64, modified time.Time) string {
+	at, r := rules.Expiry(lifecycle.Calendar{}, &lifecycle.Version{Key: key, Tags: tags, Size: size, Created: modified})
+	if r == nil {
 		return ""
 	}
-	var first time.Time
-	id := ""
-	for i := range cfg.Rule {
-		r := &cfg.Rule[i]
-		if r.Status != "Enabled" || r.Expiration == nil || !r.matches(key, tags, size) {
-			continue
-		}
-		var at time.Time
-		switch e := r.Expiration; {
-		case e.Days != nil:
-			at = due(modified, int(*e.Days))
-		case e.Date != nil:
-			at = e.Date.Time
-		default:
-			continue // it is for delete markers
-		}
-		if id == "" || at.Before(first) {
-			first, id = at, r.ID
-		}
+	return `expiry-date="` + httpTime(at) + `", rule-id="` + strings.ReplaceAll(url.QueryEscape(r.ID), "+", "%20") + `"`
+}
+
+// abortHeaders tells when the rules of the bucket abort an upload. rules may be nil.
+func abortHeaders(head http.Header, rules *lifecycle.Rules, u *object.Upload) {
+	if at, r := rules.Abort(lifecycle.Calendar{}, string(u.Version.Key), modified(&u.Version)); r != nil {
+		head.Set("x-amz-abort-date", httpTime(at))
+		head.Set("x-amz-abort-rule-id", r.ID)
 	}
-	if id == "" {
-		return ""
-	}
-	return `expiry-date="` + httpTime(first) + `", rule-id="` + strings.ReplaceAll(url.QueryEscape(id), "+", "%20") + `"`
 }

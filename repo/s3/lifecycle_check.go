@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+
+	"github.com/firnstore/firn/repo/lifecycle"
 )
 
 const (
@@ -140,31 +142,9 @@ func (d *ruleDate) check() error {
 
 func number(n *int32) string { return strconv.Itoa(int(*n)) }
 
-// classes that objects can go to, in the order in which they do, and where they can go on
-// to from there.
-var transitions = []struct {
-	class  string
-	onward []string
-}{
-	{"STANDARD_IA", []string{"INTELLIGENT_TIERING", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"}},
-	{"INTELLIGENT_TIERING", []string{"ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"}},
-	{"ONEZONE_IA", []string{"GLACIER", "DEEP_ARCHIVE"}},
-	{"GLACIER_IR", []string{"GLACIER", "DEEP_ARCHIVE"}},
-	{"GLACIER", []string{"DEEP_ARCHIVE"}},
-	{"DEEP_ARCHIVE", nil},
+func infrequent(class string) bool {
+	return class == lifecycle.StandardIA || class == lifecycle.OneZoneIA
 }
-
-// depth of a class in the order of transitions, -1 for one that nothing goes to.
-func depth(class string) int {
-	for i, t := range transitions {
-		if t.class == class {
-			return i
-		}
-	}
-	return -1
-}
-
-func infrequent(class string) bool { return class == "STANDARD_IA" || class == "ONEZONE_IA" }
 
 // step is a transition to a class at a time, in days: since creation, or since 1970.
 type step struct {
@@ -176,7 +156,7 @@ func (r *lifecycleRule) checkTransitions() error {
 	var steps []step
 	var byDate, byDays bool
 	for _, t := range r.Transition {
-		if depth(t.StorageClass) < 0 || (t.Date == nil) == (t.Days == nil) {
+		if lifecycle.Depth(t.StorageClass) < 0 || (t.Date == nil) == (t.Days == nil) {
 			return errorf("MalformedXML", "")
 		}
 		if err := t.Date.check(); err != nil {
@@ -219,7 +199,7 @@ func (r *lifecycleRule) checkTransitions() error {
 
 // checkSteps looks at the order of the transitions of a rule. It returns when the last is.
 func (r *lifecycleRule) checkSteps(steps []step, action, unit string) (last int64, err error) {
-	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(depth(a.class), depth(b.class)) })
+	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(lifecycle.Depth(a.class), lifecycle.Depth(b.class)) })
 	for i, s := range steps {
 		last = max(last, s.at)
 		if i == 0 {
@@ -231,7 +211,7 @@ func (r *lifecycleRule) checkSteps(steps []step, action, unit string) (last int6
 		}
 		what := "'" + unit + "' in the '" + action + "' action for StorageClass '" + s.class + "' for " + r.forFilter()
 		than := "'" + unit + "' in the '" + action + "' action for StorageClass '" + warm.class + "' for " + r.forFilter()
-		if !slices.Contains(transitions[depth(warm.class)].onward, s.class) || s.at <= warm.at {
+		if !lifecycle.MayMove(warm.class, s.class) || s.at <= warm.at {
 			return 0, errorf("InvalidArgument", what+" must be greater than "+than)
 		}
 		if infrequent(warm.class) && s.at < warm.at+leastWarm {
@@ -244,7 +224,7 @@ func (r *lifecycleRule) checkSteps(steps []step, action, unit string) (last int6
 func (r *lifecycleRule) checkNoncurrent() error {
 	var steps []step
 	for _, t := range r.NoncurrentTransition {
-		if depth(t.StorageClass) < 0 || t.Days == nil {
+		if lifecycle.Depth(t.StorageClass) < 0 || t.Days == nil {
 			return errorf("MalformedXML", "")
 		}
 		if *t.Days < 0 {

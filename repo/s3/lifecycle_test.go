@@ -168,7 +168,7 @@ func TestExpirationHeader(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := expirationHeader(cfg, c.key, c.tags, c.size, created); got != c.want {
+			if got := expirationHeader(cfg.rules(false), c.key, c.tags, c.size, created); got != c.want {
 				t.Errorf("\n got %s\nwant %s", got, c.want)
 			}
 		})
@@ -187,10 +187,10 @@ func FuzzLifecycle(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_ = expirationHeader(cfg, "p/key", map[string]string{"k": "v"}, 10, time.Unix(0, 0))
+		_ = expirationHeader(cfg.rules(false), "p/key", map[string]string{"k": "v"}, 10, time.Unix(0, 0))
 		doc := document(lifecycleRoot, cfg)
-		again, err := parseLifecycle(doc)
-		if err != nil {
+		again := &lifecycleConfig{}
+		if err := parseDocument([]byte(doc), lifecycleRoot, again); err != nil {
 			t.Fatalf("%q is stored as %s, which does not parse: %v", data, doc, err)
 		}
 		if doc2 := document(lifecycleRoot, again); doc2 != doc {

@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/repo/lifecycle"
+	"github.com/firnstore/firn/repo/object"
 	"github.com/firnstore/firn/repo/s3/access"
 )
 
@@ -227,7 +230,7 @@ func (q *request) contents(w *xmlWriter, l *listParams, page *index.Listing, wit
 			w.owner("Owner", names.of(q.ownerOf(v.System[metaOwner])))
 		}
 		w.text("StorageClass", v.Class)
-		w.restore(l, v)
+		w.restore(l, v, q.now)
 		w.close("Contents")
 	}
 	w.prefixes(page.Prefixes)
@@ -243,13 +246,18 @@ func (w *xmlWriter) describe(v *index.Version) {
 	w.number("Size", objectSize(v))
 }
 
-// restore writes the state of a version in an archive, if it is asked for.
-func (w *xmlWriter) restore(l *listParams, v *index.Version) {
-	if l.restore && (v.Class == "GLACIER" || v.Class == "DEEP_ARCHIVE") {
-		w.open("RestoreStatus")
-		w.bool("IsRestoreInProgress", false)
-		w.close("RestoreStatus")
+// restore writes the state of a version in an archive at a time, if it is asked for.
+func (w *xmlWriter) restore(l *listParams, v *index.Version, now time.Time) {
+	if !l.restore || !lifecycle.Archived(v.Class) {
+		return
 	}
+	r := object.RestoreOf(v)
+	w.open("RestoreStatus")
+	w.bool("IsRestoreInProgress", r.Running(now))
+	if r.Readable(now) {
+		w.text("RestoreExpiryDate", isoTime(r.Until))
+	}
+	w.close("RestoreStatus")
 }
 
 func (w *xmlWriter) prefixes(list []string) {

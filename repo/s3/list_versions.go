@@ -79,7 +79,7 @@ func (q *request) versions(w *xmlWriter, l *listParams, page *index.Listing) {
 		w.owner("Owner", names.of(q.ownerOf(v.System[metaOwner])))
 		if v.Kind != index.DeleteMarker {
 			w.text("StorageClass", v.Class)
-			w.restore(l, v)
+			w.restore(l, v, q.now)
 		}
 		w.close(name)
 	}

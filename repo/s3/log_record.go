@@ -28,7 +28,11 @@ func (l *logged) line() string {
 	if host, _, err := net.SplitHostPort(remote); err == nil {
 		remote = host
 	}
-	sent, size, acl := "", "", ""
+	sent, size, acl, line, status, took, turned := "", "", "", `"-"`, "", "", ""
+	if l.Method != "" { // not one of the server's own
+		line, status = quotedField(l.Method+" "+l.URI+" "+l.Proto), itoa(l.Status)
+		took, turned = itoa(l.Duration.Milliseconds()), itoa(l.TurnAround.Milliseconds())
+	}
 	if l.Out > 0 {
 		sent = itoa(l.Out)
 	}
@@ -41,8 +45,7 @@ func (l *logged) line() string {
 	agent := quotedField(l.UserAgent)
 	fields := []string{
 		l.Owner, l.Bucket, l.Time.UTC().Format("[02/Jan/2006:15:04:05 -0700]"), remote, l.User, l.ID, l.Operation, logEscape(l.Key, true),
-		quotedField(l.Method + " " + l.URI + " " + l.Proto), itoa(l.Status), l.Code, sent, size,
-		itoa(l.Duration.Milliseconds()), itoa(l.TurnAround.Milliseconds()), quotedField(l.Referer), agent, logEscape(l.VersionID, true), l.HostID,
+		line, status, l.Code, sent, size, took, turned, quotedField(l.Referer), agent, logEscape(l.VersionID, true), l.HostID,
 		l.Scheme, l.Cipher, l.AuthType, logEscape(l.Host, true), l.TLS, "", acl, l.Region,
 	}
 	for i, f := range fields {

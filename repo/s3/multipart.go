@@ -3,7 +3,6 @@ package s3
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/firnstore/firn/repo/object"
 	"github.com/firnstore/firn/repo/s3/access"
@@ -69,26 +68,6 @@ func (q *request) createUpload() error {
 	w.text("Key", q.key)
 	w.text("UploadId", u.ID)
 	return q.writeList(w, "InitiateMultipartUploadResult")
-}
-
-// abortHeaders tells when the rules of the bucket abort an upload. cfg may be nil.
-func abortHeaders(head http.Header, cfg *lifecycleConfig, u *object.Upload) {
-	if cfg == nil {
-		return
-	}
-	var first time.Time
-	for i := range cfg.Rule {
-		r := &cfg.Rule[i]
-		if r.Status != "Enabled" || r.AbortIncompleteUpload == nil || !r.matches(string(u.Version.Key), nil, 0) {
-			continue
-		}
-		at := due(modified(&u.Version), int(*r.AbortIncompleteUpload.DaysAfterInitiation))
-		if first.IsZero() || at.Before(first) {
-			first = at
-			head.Set("x-amz-abort-date", httpTime(at))
-			head.Set("x-amz-abort-rule-id", r.ID)
-		}
-	}
 }
 
 // upload returns the upload that the request names.

@@ -116,19 +116,3 @@ func (q *request) expiration(v *index.Version) {
 		q.w.Header().Set("x-amz-expiration", value)
 	}
 }
-
-// archived reports whether the bytes of a version are not at hand. It will say false of one
-// that was restored.
-func archived(v *index.Version) bool { return objectClasses[v.Class] }
-
-// restoreObject refuses what can be told not to need a restore.
-func (q *request) restoreObject() error {
-	v, err := q.target()
-	if err != nil {
-		return err
-	}
-	if !archived(v) {
-		return errorf("InvalidObjectState", "Restore is not allowed for the object's current storage class").with("StorageClass", v.Class)
-	}
-	return errorf("NotImplemented", "").with("Header", "restore")
-}

@@ -101,7 +101,7 @@ func (q *request) origin() (*copyOrigin, error) {
 
 // copyable checks whether the version can be a source.
 func (q *request) copyable(o *copyOrigin) error {
-	if archived(o.v) {
+	if q.archived(o.v) {
 		return errorf("InvalidObjectState", "Operation is not valid for the source object's storage class").with("StorageClass", o.v.Class)
 	}
 	const prefix = "x-amz-copy-source-"

@@ -19,7 +19,7 @@ func (q *request) getObject() error {
 	if err != nil {
 		return err
 	}
-	if archived(v) && q.r.Method == http.MethodGet {
+	if q.archived(v) && q.r.Method == http.MethodGet {
 		return errorf("InvalidObjectState", "").with("StorageClass", v.Class)
 	}
 	key, err := q.readKey(v)
@@ -43,6 +43,7 @@ func (q *request) getObject() error {
 		return err
 	}
 	metadataHeaders(head, v, q.may)
+	restoreHeader(head, v, q.now)
 	sseHeaders(head, v)
 	for name, value := range overrides {
 		head.Set(name, value)

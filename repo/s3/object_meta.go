@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/repo/lifecycle"
 )
 
 const (
@@ -18,13 +19,6 @@ const (
 
 // systemHeaders are the headers of HTTP that belong to an object, as System has them.
 var systemHeaders = []string{"cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"}
-
-// objectClasses can be asked for. The ones true are archives, whose objects cannot be read
-// before they are restored.
-var objectClasses = map[string]bool{
-	"STANDARD": false, "REDUCED_REDUNDANCY": false, "STANDARD_IA": false, "ONEZONE_IA": false, "INTELLIGENT_TIERING": false,
-	"GLACIER_IR": false, "GLACIER": true, "DEEP_ARCHIVE": true,
-}
 
 // unsupported headers ask for what is not done.
 var unsupported = []string{
@@ -172,9 +166,9 @@ func encodeMeta(s string) (value string, ok bool) {
 func parseClass(head http.Header) (string, error) {
 	class := head.Get("x-amz-storage-class")
 	if class == "" {
-		return "STANDARD", nil
+		return lifecycle.Standard, nil
 	}
-	if _, ok := objectClasses[class]; !ok {
+	if !slices.Contains(lifecycle.Classes, class) {
 		return "", errorf("InvalidStorageClass", "").with("StorageClassRequested", class)
 	}
 	return class, nil

@@ -176,7 +176,7 @@ func TestNotImplemented(t *testing.T) {
 		{"PUT", "/bkt/key?renameObject", "", 501, "NotImplemented"},
 		{"POST", "/bkt/key?select&select-type=2", "<SelectObjectContentRequest/>", 405, "MethodNotAllowed"},
 		{"POST", "/bkt/key?restore", "<RestoreRequest><Days>1</Days></RestoreRequest>", 403, "InvalidObjectState"},
-		{"POST", "/bkt/cold?restore", "<RestoreRequest><Days>1</Days></RestoreRequest>", 501, "NotImplemented"},
+		{"POST", "/bkt/cold?restore", "<RestoreRequest><Type>SELECT</Type></RestoreRequest>", 501, "NotImplemented"},
 	} {
 		t.Run(c.method+" "+c.path, func(t *testing.T) {
 			s := *s

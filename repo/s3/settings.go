@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"github.com/firnstore/firn/repo/lifecycle"
 	"github.com/firnstore/firn/repo/object"
 	"github.com/firnstore/firn/repo/s3/access"
 )
@@ -41,7 +42,7 @@ type settings struct {
 	cors      *corsConfig
 	// encryption is the default of the bucket; nil is SSE-S3.
 	encryption *encryptionDefault
-	lifecycle  *lifecycleConfig // nil when there are no rules
+	lifecycle  *lifecycle.Rules // nil when there are none
 	notify     []notifyRule
 	website    *websiteConfig  // nil when there is none
 	logging    *loggingEnabled // nil when no logs are wanted

@@ -165,6 +165,7 @@ func (q *request) errorPage(e *apiError, key string) error {
 		head.Set(h[0], h[1])
 	}
 	metadataHeaders(head, q.v, q.may)
+	restoreHeader(head, q.v, q.now)
 	head.Set("ETag", quoted(etagOf(q.v)))
 	head.Set("Last-Modified", httpTime(modified(q.v)))
 	head.Set("Content-Length", itoa(o.size))
@@ -179,7 +180,7 @@ func (q *request) openPage(key string) (*opened, error) {
 	if err := q.look(key); err != nil {
 		return nil, err
 	}
-	if archived(q.v) {
+	if q.archived(q.v) {
 		return nil, errorf("InvalidObjectState", "")
 	}
 	sealed, err := q.readKey(q.v)

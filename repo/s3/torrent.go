@@ -77,7 +77,7 @@ func (q *request) getTorrent() error {
 		return errorf("InvalidRequest", "Torrents are for objects of 1 byte up to 5 GiB.")
 	case v.System[metaSSEC] != "":
 		return errorf("InvalidRequest", "There are no torrents of objects that are encrypted with a customer-provided key.")
-	case archived(v):
+	case q.archived(v):
 		return errorf("InvalidObjectState", "").with("StorageClass", v.Class)
 	}
 	seed, err := q.seedURL(v)
