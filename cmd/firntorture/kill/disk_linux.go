@@ -1,6 +1,7 @@
 package kill
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -82,7 +83,7 @@ func newDisk(dir string, writeback bool) (*disk, error) {
 	}
 	out, err := exec.Command("mkfs.ext4", "-q", "-m", "0", d.image).CombinedOutput()
 	if err != nil {
-		return nil, fmt.Errorf("%w: mkfs.ext4: %v: %s", errNoDisk, err, out)
+		return nil, fmt.Errorf("%w: mkfs.ext4: %v: %s", errNoDisk, err, bytes.TrimSpace(out))
 	}
 	if err := d.attach(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoDisk, err)
@@ -107,7 +108,7 @@ func newMemoryDisk(dir string) (*disk, error) {
 
 func (d *disk) attach() error {
 	if out, err := exec.Command("mount", "-t", "ext4", "-o", d.with, d.image, d.path).CombinedOutput(); err != nil {
-		return fmt.Errorf("mount: %v: %s", err, out)
+		return fmt.Errorf("mount: %v: %s", err, bytes.TrimSpace(out))
 	}
 	return nil
 }
