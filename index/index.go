@@ -313,7 +313,22 @@ func (x *Index) guard(f func() error) (err error) {
 }
 
 func (x *Index) view(f func(tx *bolt.Tx) error) error {
-	return x.guard(func() error { return x.db.View(f) })
+	return x.guard(func() error {
+		return x.unstuck(func() error { return x.db.View(f) })
+	})
+}
+
+// unstuck notes a panic in f, after which bbolt may hold its locks for ever.
+func (x *Index) unstuck(f func() error) error {
+	done := false
+	defer func() {
+		if !done {
+			x.stuck.Store(true)
+		}
+	}()
+	err := f()
+	done = true
+	return err
 }
 
 // update runs f in a transaction; x.apply is held. Before the first change since the
@@ -337,17 +352,9 @@ func (x *Index) update(f func(tx *bolt.Tx) error) error {
 	})
 }
 
-// write is db.Update, but for a panic, after which bbolt may hold its locks for ever,
-// and for the errors of bbolt that only damage explains.
+// write is db.Update, but for a panic, and for the errors of bbolt that only damage explains.
 func (x *Index) write(f func(tx *bolt.Tx) error) error {
-	done := false
-	defer func() {
-		if !done {
-			x.stuck.Store(true)
-		}
-	}()
-	err := x.db.Update(f)
-	done = true
+	err := x.unstuck(func() error { return x.db.Update(f) })
 	if errors.Is(err, bolterrors.ErrIncompatibleValue) || errors.Is(err, bolterrors.ErrBucketNotFound) {
 		err = fmt.Errorf("index %s: %w: %v", x.path, ErrDamaged, err)
 	}

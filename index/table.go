@@ -95,6 +95,9 @@ func (t table) create() error { return t.write(firstKey, 0, nil) }
 
 // get returns nil for a missing row. The value is valid during the transaction.
 func (t table) get(key []byte) ([]byte, error) {
+	if bytes.Compare(key, firstKey) <= 0 {
+		return nil, nil // no row has such a key
+	}
 	c := t.b.Cursor()
 	k, row := c.Seek(key)
 	if !bytes.Equal(k, key) {
@@ -106,6 +109,9 @@ func (t table) get(key []byte) ([]byte, error) {
 }
 
 func (t table) put(key, value []byte) error {
+	if bytes.Compare(key, firstKey) <= 0 {
+		return fmt.Errorf("table %s: a row cannot have the key %q", t.name, key)
+	}
 	c := t.b.Cursor()
 	k, row := c.Seek(key)
 	if bytes.Equal(k, key) {

@@ -153,3 +153,24 @@ func TestDeletesThatEmptyPages(t *testing.T) {
 		})
 	}
 }
+
+// No row has the empty key, or that of the first row of a table: whoever asks for them is
+// told so, and the index is not taken for damaged.
+func TestKeysThatNoRowHas(t *testing.T) {
+	x := openTest(t)
+	for _, key := range []string{"", "\x00"} {
+		if _, err := x.Row("bucket", []byte(key)); !errors.Is(err, ErrNotFound) {
+			t.Errorf("row %q: %v", key, err)
+		}
+		if _, err := x.Empty(key); !errors.Is(err, ErrNotFound) {
+			t.Errorf("bucket %q: %v", key, err)
+		}
+		err := x.db.Update(func(tx *bolt.Tx) error { return in(tx, tableRows).put([]byte(key), []byte("v")) })
+		if err == nil {
+			t.Errorf("a row got the key %q", key)
+		}
+	}
+	if x.suspect.Load() || x.broken.Load() {
+		t.Error("the index is taken for damaged")
+	}
+}

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -107,10 +105,10 @@ func (l *accessLog) close() error {
 func accessLineOf(r *s3.Record) []byte {
 	line := accessLine{
 		Type: "request", Time: r.Time.UTC().Format("2006-01-02T15:04:05.000Z"), ID: r.ID, Remote: r.Remote,
-		Requester: r.Requester, Operation: r.Operation, Method: r.Method, URI: withoutSignature(r.URI), Host: r.Host,
+		Requester: r.Requester, Operation: r.Operation, Method: r.Method, URI: s3.WithoutSignature(r.URI), Host: r.Host,
 		Bucket: r.Bucket, Key: r.Key, Version: r.VersionID, Status: r.Status, Code: r.Code, In: r.In, Out: r.Out,
 		Seconds:   r.Duration.Round(time.Microsecond).Seconds(),
-		UserAgent: r.UserAgent, Referer: withoutSignature(r.Referer), Signature: r.Scheme, Auth: r.AuthType, TLS: r.TLS,
+		UserAgent: r.UserAgent, Referer: s3.WithoutSignature(r.Referer), Signature: r.Scheme, Auth: r.AuthType, TLS: r.TLS,
 	}
 	if r.Err != nil {
 		line.Error = r.Err.Error()
@@ -122,23 +120,4 @@ func accessLineOf(r *s3.Record) []byte {
 		panic("firn: " + err.Error()) // strings and numbers always encode
 	}
 	return visibleJSON(b.Bytes())
-}
-
-// withoutSignature takes the signature out of a presigned URL: until it expires, whoever
-// reads the log could use it.
-func withoutSignature(uri string) string {
-	path, query, ok := strings.Cut(uri, "?")
-	if !ok {
-		return uri
-	}
-	pairs := strings.Split(query, "&")
-	for i, pair := range pairs {
-		name, _, _ := strings.Cut(pair, "=")
-		plain, _ := url.QueryUnescape(name)
-		switch strings.ToLower(plain) {
-		case "x-amz-signature", "signature", "x-amz-security-token":
-			pairs[i] = name + "=-"
-		}
-	}
-	return path + "?" + strings.Join(pairs, "&")
 }

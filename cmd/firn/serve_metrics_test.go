@@ -89,7 +89,7 @@ func TestSignaturesStayOutOfTheLog(t *testing.T) {
 		"/b/k?a=1&Signature=x": "/b/k?a=1&Signature=-",
 		"/b?x%2damz-Signatur%65=x&X-Amz-Security-Token=t&b=2": "/b?x%2damz-Signatur%65=-&X-Amz-Security-Token=-&b=2",
 	} {
-		if got := withoutSignature(in); got != want {
+		if got := s3.WithoutSignature(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}

@@ -142,7 +142,7 @@ func (s *s3Server) serve(ctx context.Context, p *profile) error {
 		Targets: s.targets.kinds(), TestTarget: s.targets.test,
 		Lifecycle: calendar(s.f.lifecycleDay), Restore: calendar(s.f.restoreDay),
 	})
-	if err := h.KeepLogs(s.e.Repository().Index().Path()+"-access-logs", s.fault); err != nil {
+	if err := h.KeepLogs(filepath.Join(filepath.Dir(s.e.Repository().Index().Path()), "access-logs"), s.fault); err != nil {
 		return err
 	}
 	s.s3, s.sites = h, h.Website(s.f.websiteDomains)
@@ -199,6 +199,9 @@ func (s *s3Server) deliverLogs(h *s3.Handler) (stop func()) {
 		cancel()
 		wg.Wait()
 		deliver(context.Background())
+		if err := h.CloseLogs(); err != nil {
+			s.fault(err.Error())
+		}
 	}
 }
 
@@ -338,6 +341,7 @@ func (s *s3Server) run(ctx context.Context, servers map[*http.Server][]net.Liste
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	case err = <-s.broken:
+		s.a.console.message("stopping: " + err.Error()) // now, as the rest may take a while
 		err = fmt.Errorf("%w; nothing is lost: start the server again, and the index is made anew from the log", err)
 	}
 	s.stopping.Store(true)

@@ -54,6 +54,9 @@ func (w *guardedWriter) begin() {
 		if b.state.Load() == bodyFailed {
 			end = w.g.now()
 		}
+		if !b.until.IsZero() && b.until.Before(end) {
+			end = b.until
+		}
 		_ = w.control.SetReadDeadline(end)
 	}
 }
@@ -78,6 +81,14 @@ func (w *guardedWriter) Write(p []byte) (n int, err error) {
 	}
 }
 
+// Hurry bounds the time that is left for the whole of the body: the request is refused, and
+// the rest is read only so that the client sees the answer.
+func (w *guardedWriter) Hurry(limit time.Duration) {
+	if w.body != nil {
+		w.body.until = w.g.now().Add(limit)
+	}
+}
+
 // FlushError is for http.ResponseController.
 func (w *guardedWriter) FlushError() error {
 	w.begin()
@@ -96,6 +107,7 @@ type guardedBody struct {
 	waited time.Duration // in reads, since got was 0
 	got    int           // bytes, up to stallBytesIn
 	err    error         // of the last read; it stays
+	until  time.Time     // see Hurry; zero: no bound
 
 	// state is for the writer, which another goroutine may use.
 	state atomic.Int32
@@ -116,6 +128,9 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	g := b.w.g
 	start := g.now()
 	left := g.limit - b.waited
+	if !b.until.IsZero() {
+		left = min(left, b.until.Sub(start))
+	}
 	if left <= 0 {
 		return 0, b.fail(os.ErrDeadlineExceeded)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -159,5 +160,39 @@ func TestGuardLeavesTheRequestAlone(t *testing.T) {
 	g.ServeHTTP(httptest.NewRecorder(), r)
 	if r.Body != own || !guarded {
 		t.Errorf("the body of the request is %T, guarded within: %t", r.Body, guarded)
+	}
+}
+
+// TestRefusedBodiesAreNotWaitedFor: who is refused gets the answer soon, even if the body
+// never comes.
+func TestRefusedBodiesAreNotWaitedFor(t *testing.T) {
+	guard := &stallGuard{limit: time.Hour, now: time.Now, next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(interface{ Hurry(time.Duration) }).Hurry(10 * time.Millisecond)
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			t.Error("a body came")
+		}
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusForbidden)
+	})}
+	s := httptest.NewServer(guard)
+	defer s.Close()
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusForbidden {
+		t.Errorf("status %d", res.StatusCode)
 	}
 }

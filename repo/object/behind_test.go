@@ -10,7 +10,7 @@ func TestChangeThatCannotBeSeenIsNotAcknowledged(t *testing.T) {
 	w := newWorld(t)
 	w.bucket("b", Unversioned)
 	e := w.Engine
-	err := e.propose(&proposal{decide: func(d *decision) error {
+	err := e.propose(t.Context(), &proposal{decide: func(d *decision) error {
 		d.ops.Buckets = append(d.ops.Buckets, "c")
 		return d.ix.Close()
 	}})

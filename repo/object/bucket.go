@@ -120,7 +120,7 @@ func (b *Bucket) clone() *Bucket {
 // checked by the face. *BucketExists if there is one.
 func (e *Engine) CreateBucket(ctx context.Context, b *Bucket) error {
 	b = b.clone()
-	return e.propose(&proposal{
+	return e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(b.Name)},
 		decide: func(d *decision) error {
 			there, err := e.bucketAt(b.Name)
@@ -139,6 +139,25 @@ func (e *Engine) CreateBucket(ctx context.Context, b *Bucket) error {
 
 // Bucket returns the settings of a bucket, or ErrNoBucket.
 func (e *Engine) Bucket(name string) (*Bucket, error) { return e.bucketAt(name) }
+
+type onlyIn struct{}
+
+// In returns a context for changes that were allowed in view of b: with it, methods
+// return ErrNoBucket when b was removed meanwhile, also if there is another bucket of
+// that name.
+func In(ctx context.Context, b *Bucket) context.Context { return context.WithValue(ctx, onlyIn{}, b) }
+
+// stillThere returns ErrNoBucket when b is gone.
+func (e *Engine) stillThere(b *Bucket) error {
+	if b == nil {
+		return nil
+	}
+	now, err := e.bucketAt(b.Name)
+	if err == nil && (now.Owner != b.Owner || now.CreatedNs != b.CreatedNs && !b.Backup) {
+		err = fmt.Errorf("bucket %s is not the one of before: %w", b.Name, ErrNoBucket)
+	}
+	return err
+}
 
 // Buckets returns all buckets in the order of their names.
 func (e *Engine) Buckets() ([]*Bucket, error) {
@@ -164,7 +183,7 @@ func (e *Engine) Buckets() ([]*Bucket, error) {
 // called more than once, and its error leaves everything as it was. ErrNoBucket; ErrLocked
 // when object lock, or the versioning that it needs, would be turned off.
 func (e *Engine) EditBucket(ctx context.Context, name string, change func(*Bucket) error) error {
-	return e.propose(&proposal{
+	return e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(name)},
 		decide: func(d *decision) error {
 			old, err := e.bucketAt(name)
@@ -190,7 +209,7 @@ func (e *Engine) EditBucket(ctx context.Context, name string, change func(*Bucke
 // uploads to it. check, if not nil, is called inside the commit, may be called more than
 // once, and its error leaves everything as it was. ErrNotEmpty, ErrNoBucket.
 func (e *Engine) RemoveBucket(ctx context.Context, name string, check func(*Bucket) error) error {
-	return e.propose(&proposal{
+	return e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(name)},
 		decide: func(d *decision) error {
 			b, err := e.bucketAt(name)

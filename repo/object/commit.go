@@ -1,6 +1,7 @@
 package object
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -17,6 +18,7 @@ type proposal struct {
 	decide func(*decision) error
 	weight int64 // of its operations in bytes, when there are many
 	done   chan error
+	only   *Bucket // see In; nil: any bucket
 }
 
 // scope is something that a proposal decides about. Two proposals with a scope in common
@@ -56,8 +58,9 @@ var errNothing = errors.New("nothing to commit")
 
 // propose waits until the proposal is carried out or refused. The engine finishes it even
 // if ctx ends meanwhile: nobody else knows whether it was made durable.
-func (e *Engine) propose(p *proposal) error {
+func (e *Engine) propose(ctx context.Context, p *proposal) error {
 	p.done = make(chan error, 1)
+	p.only, _ = ctx.Value(onlyIn{}).(*Bucket)
 	e.mu.Lock()
 	if e.closed {
 		e.mu.Unlock()
@@ -282,7 +285,10 @@ func (e *Engine) decide(batch []*proposal, failed, decided []error, ops *repo.Op
 		}
 		own := repo.Ops{}
 		d := &decision{e: e, ix: e.r.Index(), now: e.tick(), ops: &own, events: events}
-		if decided[i] = p.decide(d); decided[i] != nil {
+		if decided[i] = e.stillThere(p.only); decided[i] == nil {
+			decided[i] = p.decide(d)
+		}
+		if decided[i] != nil {
 			continue
 		}
 		ops.Buckets = append(ops.Buckets, own.Buckets...)

@@ -85,7 +85,7 @@ func (e *Engine) Complete(ctx context.Context, req *CompleteRequest) (*index.Ver
 		if err != nil {
 			return nil, err
 		}
-		v, err := e.finishUpload(put, req, u, raw, parts, st, digest)
+		v, err := e.finishUpload(ctx, put, req, u, raw, parts, st, digest)
 		st.release()
 		if !errors.Is(err, errChanged) {
 			return v, err
@@ -173,9 +173,9 @@ func (e *Engine) join(parts []*Part) (*staged, error) {
 }
 
 // finishUpload proposes the version, and the end of the upload.
-func (e *Engine) finishUpload(put *PutRequest, req *CompleteRequest, u *Upload, raw []byte, parts []*Part, st *staged, digest [32]byte) (*index.Version, error) {
+func (e *Engine) finishUpload(ctx context.Context, put *PutRequest, req *CompleteRequest, u *Upload, raw []byte, parts []*Part, st *staged, digest [32]byte) (*index.Version, error) {
 	var made *index.Version
-	err := e.propose(&proposal{
+	err := e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(req.Bucket).share(), keyScope(req.Bucket, req.Key), uploadScope(req.ID)},
 		gen:    st.gen,
 		decide: func(d *decision) error {

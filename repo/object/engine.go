@@ -94,10 +94,11 @@ func Open(ctx context.Context, r *repo.Repository, opt Options) (*Engine, error)
 	e := &Engine{
 		r: r, opt: opt, wake: make(chan struct{}, 1), finished: make(chan struct{}),
 		delivery: make(chan struct{}, 1),
-		memory:   newBudget(bodyMemory), reading: newBudget(readMemory),
-		buckets: map[string]cached[Bucket]{}, users: map[string]cached[User]{},
+		buckets:  map[string]cached[Bucket]{}, users: map[string]cached[User]{},
 		sweep: map[string][]byte{},
 	}
+	e.memory.free.Store(bodyMemory)
+	e.reading.free.Store(readMemory)
 	e.uploads = make(chan struct{}, opt.Uploads)
 	var err error
 	if e.static, err = newUserSet(opt.Users); err != nil {
@@ -177,42 +178,15 @@ func (e *Engine) Now() time.Time { return e.r.Now() }
 func (e *Engine) Repository() *repo.Repository { return e.r }
 
 // budget bounds bytes that are in memory for a while.
-type budget struct {
-	mu    *sync.Mutex
-	cond  *sync.Cond
-	free  int64
-	total int64
-}
-
-func newBudget(n int64) budget {
-	mu := &sync.Mutex{}
-	return budget{mu: mu, cond: sync.NewCond(mu), free: n, total: n}
-}
-
-// take waits until n bytes are free.
-func (b *budget) take(n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for b.free < n {
-		b.cond.Wait()
-	}
-	b.free -= n
-}
+type budget struct{ free atomic.Int64 }
 
 // try takes n bytes if they are free.
 func (b *budget) try(n int64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.free < n {
+	if b.free.Add(-n) < 0 {
+		b.free.Add(n)
 		return false
 	}
-	b.free -= n
 	return true
 }
 
-func (b *budget) give(n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.free += n
-	b.cond.Broadcast()
-}
+func (b *budget) give(n int64) { b.free.Add(n) }

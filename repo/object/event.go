@@ -239,7 +239,7 @@ var ErrTaken = errors.New("another server delivers")
 // TakeDelivery lets server deliver the events of a target in place of the one seen, and
 // lets go of it when server is "". ErrTaken when it is not as seen any more.
 func (e *Engine) TakeDelivery(ctx context.Context, target, server string, seen Delivery) error {
-	return e.propose(&proposal{
+	return e.propose(ctx, &proposal{
 		scopes: []scope{deliveryScope(target)},
 		decide: func(d *decision) error {
 			now, err := e.Delivery(target)
@@ -267,7 +267,7 @@ func (d *decision) putDelivery(target string, to Delivery) error {
 // gone already are passed over. They are gone for good when it returns nil.
 func (e *Engine) Settle(ctx context.Context, target string, list []Place) error {
 	for part := range slices.Chunk(list, maxSettle) {
-		err := e.propose(&proposal{
+		err := e.propose(ctx, &proposal{
 			scopes: []scope{deliveryScope(target)}, weight: int64(len(part)) * 100,
 			decide: func(d *decision) error { return d.settle(target, part) },
 		})

@@ -189,7 +189,7 @@ type lifecycleWork struct {
 
 // claim takes the run of the day.
 func (w *lifecycleWork) claim() error {
-	return w.e.propose(&proposal{
+	return w.e.propose(w.e.ctx, &proposal{
 		scopes: []scope{lifecycleScope},
 		decide: func(d *decision) error {
 			old, err := w.e.LastLifecycle()
@@ -218,7 +218,7 @@ func (w *lifecycleWork) save(finished bool) error {
 	if w.alone {
 		return nil
 	}
-	return w.e.propose(&proposal{
+	return w.e.propose(w.e.ctx, &proposal{
 		scopes: []scope{lifecycleScope},
 		decide: func(d *decision) error {
 			now, err := w.e.LastLifecycle()

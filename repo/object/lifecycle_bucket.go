@@ -109,7 +109,7 @@ func (w *lifecycleWork) carryOut(b *Bucket, due []lifecycleCandidate) error {
 				scopes = append(scopes, keyScope(b.Name, string(c.v.Key)))
 			}
 		}
-		err := w.e.propose(&proposal{scopes: scopes, weight: deleteWeight * int64(len(batch)), decide: func(d *decision) (err error) {
+		err := w.e.propose(w.e.ctx, &proposal{scopes: scopes, weight: deleteWeight * int64(len(batch)), decide: func(d *decision) (err error) {
 			deeds, err = d.lifecycle(w.opt, b.Name, batch)
 			return err
 		}})
@@ -377,7 +377,7 @@ func (w *lifecycleWork) abort(b *Bucket, rules *lifecycle.Rules, batch []*Upload
 	if w.opt.DryRun {
 		err = decide(&decision{e: w.e, ix: w.e.r.Index(), now: w.e.r.Now().UnixNano(), ops: &repo.Ops{}})
 	} else {
-		err = w.e.propose(&proposal{scopes: scopes, decide: decide})
+		err = w.e.propose(w.e.ctx, &proposal{scopes: scopes, decide: decide})
 	}
 	if err != nil {
 		return fmt.Errorf("abort uploads: %w", err)

@@ -62,7 +62,7 @@ type RestoreRequest struct {
 // Restore asks for a copy of an archived version, or for another expiry of one that is
 // there; begun tells which. Errors of lifecycle.Ask; ErrNoBucket, ErrNoKey, ErrNoVersion.
 func (e *Engine) Restore(ctx context.Context, req *RestoreRequest) (v *index.Version, begun bool, err error) {
-	err = e.propose(&proposal{
+	err = e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(req.Bucket).share(), keyScope(req.Bucket, req.Key)},
 		decide: func(d *decision) error {
 			b, err := e.bucketAt(req.Bucket)
@@ -154,7 +154,7 @@ func (e *Engine) FinishRestores(ctx context.Context, ready, over Teller) (c Rest
 			}
 		}
 		var n RestoreCounts
-		err = e.propose(&proposal{scopes: scopes, weight: int64(len(list)) * deleteWeight, decide: func(d *decision) error {
+		err = e.propose(ctx, &proposal{scopes: scopes, weight: int64(len(list)) * deleteWeight, decide: func(d *decision) error {
 			n = RestoreCounts{}
 			for i := range list {
 				if err := d.finishRestore(&list[i], &n, ready, over); err != nil {

@@ -103,7 +103,8 @@ func (e *Engine) stage(ctx context.Context, body io.Reader) (*staged, error) {
 	return st, nil
 }
 
-// read fills the buffer, growing it, until the body ends (whole) or is no longer small.
+// read fills the buffer, growing it, until the body ends (whole), is no longer small, or there
+// is no memory for more of it: then it goes into packs as it comes, like a large one.
 func (s *staged) read(body io.Reader) (whole bool, err error) {
 	want := 4096
 	if l, ok := body.(sized); ok && l.Len() >= 0 {
@@ -112,10 +113,9 @@ func (s *staged) read(body io.Reader) (whole bool, err error) {
 	s.buf = getBuffer(min(want, freeBody))
 	for {
 		if len(s.buf) == cap(s.buf) {
-			if cap(s.buf) == smallBody {
+			if cap(s.buf) == smallBody || !s.grow() {
 				return false, nil
 			}
-			s.grow()
 		}
 		n, err := body.Read(s.buf[len(s.buf):cap(s.buf)])
 		s.buf = s.buf[:len(s.buf)+n]
@@ -128,15 +128,20 @@ func (s *staged) read(body io.Reader) (whole bool, err error) {
 	}
 }
 
-func (s *staged) grow() {
+// grow reports false when there is no memory. Nobody waits for it: many who have some, and
+// wait for more, would wait for ever.
+func (s *staged) grow() bool {
 	n := int64(2 * cap(s.buf))
 	if n > freeBody {
-		s.memory.take(n - s.taken)
+		if !s.memory.try(n - s.taken) {
+			return false
+		}
 		s.taken = n
 	}
 	next := append(getBuffer(int(n)), s.buf...)
 	putBuffer(s.buf)
 	s.buf = next
+	return true
 }
 
 // stream stores a body that is not small.

@@ -73,7 +73,7 @@ func partKey(id []byte, number int) []byte {
 // CreateUpload begins an upload. Version carries what PutRequest.Version does, and Bucket
 // and Key; the engine sets ID and Time of u. ErrNoBucket, ErrSnapshot.
 func (e *Engine) CreateUpload(ctx context.Context, u *Upload) error {
-	return e.propose(&proposal{
+	return e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(u.Version.Bucket).share()},
 		decide: func(d *decision) error {
 			if _, err := e.bucketAt(u.Version.Bucket); err != nil {
@@ -181,7 +181,7 @@ func (e *Engine) PutPart(ctx context.Context, u *Upload, number int, body io.Rea
 			return nil, err
 		}
 	}
-	err = e.propose(&proposal{
+	err = e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(bucket).share(), uploadScope(u.ID).share(), {name: "p" + string(partKey(raw, number))}},
 		small:  st.small, gen: st.gen,
 		decide: func(d *decision) error {
@@ -236,7 +236,7 @@ func parsePart(k, row []byte) (*Part, error) {
 
 // Abort forgets an upload and its parts. ErrNoUpload.
 func (e *Engine) Abort(ctx context.Context, bucket, key, id string) error {
-	return e.propose(&proposal{
+	return e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(bucket).share(), uploadScope(id)},
 		decide: func(d *decision) error {
 			u, raw, err := e.upload(bucket, key, id)

@@ -186,7 +186,7 @@ var ErrUserExists = errors.New("another user has it")
 // repository can be changed. change may be called more than once, and its error leaves
 // everything as it was. ErrUserExists.
 func (e *Engine) EditUser(ctx context.Context, name string, change func(*User) error) error {
-	return e.propose(&proposal{
+	return e.propose(ctx, &proposal{
 		scopes: []scope{{name: "users"}},
 		decide: func(d *decision) error {
 			old, err := e.userAt("n" + name)
@@ -244,7 +244,7 @@ func (e *Engine) putUser(d *decision, old, u *User) error {
 
 // RemoveUser removes a user. What it owns stays and belongs to an ID without a user.
 func (e *Engine) RemoveUser(ctx context.Context, name string) error {
-	return e.propose(&proposal{
+	return e.propose(ctx, &proposal{
 		scopes: []scope{{name: "users"}},
 		decide: func(d *decision) error {
 			if e.static.by["n"+name] != nil {

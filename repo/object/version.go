@@ -108,7 +108,7 @@ func (e *Engine) Put(ctx context.Context, req *PutRequest, body io.Reader, finis
 			return nil, err
 		}
 	}
-	return e.putVersion(req, &v, st)
+	return e.putVersion(ctx, req, &v, st)
 }
 
 // Link is Put with the content of another version, req.Source, which is not read but
@@ -126,7 +126,7 @@ func (e *Engine) Link(ctx context.Context, req *PutRequest) (*index.Version, err
 		return nil, err
 	}
 	put := req.Version
-	return e.putVersion(req, &put, &staged{content: c})
+	return e.putVersion(ctx, req, &put, &staged{content: c})
 }
 
 // source returns a version that is to be shared, which may be that of a file in a snapshot.
@@ -154,14 +154,14 @@ func (e *Engine) mayPut(req *PutRequest) error {
 }
 
 // putVersion proposes the version with a staged content.
-func (e *Engine) putVersion(req *PutRequest, v *index.Version, st *staged) (*index.Version, error) {
+func (e *Engine) putVersion(ctx context.Context, req *PutRequest, v *index.Version, st *staged) (*index.Version, error) {
 	v.Bucket, v.Key, v.Kind = req.Bucket, []byte(req.Key), index.ContentPayload
 	v.Content = st.content[:]
 	if v.Class == "" {
 		v.Class = "STANDARD"
 	}
 	var put *index.Version
-	err := e.propose(&proposal{
+	err := e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(req.Bucket).share(), keyScope(req.Bucket, req.Key)},
 		small:  st.small, gen: st.gen,
 		decide: func(d *decision) (err error) {
@@ -275,7 +275,7 @@ type EditRequest struct {
 // retention would become weaker; ErrSnapshot; ErrNoBucket, ErrNoKey, ErrNoVersion.
 func (e *Engine) Edit(ctx context.Context, req *EditRequest) (*index.Version, error) {
 	var edited *index.Version
-	err := e.propose(&proposal{
+	err := e.propose(ctx, &proposal{
 		scopes: []scope{bucketScope(req.Bucket).share(), keyScope(req.Bucket, req.Key)},
 		decide: func(d *decision) error {
 			b, err := e.bucketAt(req.Bucket)
@@ -348,7 +348,7 @@ func (e *Engine) Delete(ctx context.Context, bucket string, reqs []DeleteRequest
 		for _, i := range round {
 			scopes = append(scopes, keyScope(bucket, reqs[i].Key))
 		}
-		err := e.propose(&proposal{scopes: scopes, weight: deleteWeight * int64(len(round)), decide: func(d *decision) error {
+		err := e.propose(ctx, &proposal{scopes: scopes, weight: deleteWeight * int64(len(round)), decide: func(d *decision) error {
 			b, err := e.bucketAt(bucket)
 			if err != nil {
 				return err

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/repo/lifecycle"
@@ -147,6 +148,9 @@ type xmlField struct {
 const (
 	drainLimit  = 256 << 10
 	drainSigned = 16 << 20
+
+	drainTime       = 2 * time.Second
+	drainSignedTime = 15 * time.Second
 )
 
 // drain reads what is left of a body, within bounds, and reports whether that was all. A
@@ -156,9 +160,12 @@ func (q *request) drain(body *countedBody) bool {
 	if body.n.Load() == 0 && strings.EqualFold(q.r.Header.Get("Expect"), "100-continue") {
 		return false
 	}
-	limit := int64(drainLimit)
+	limit, patience := int64(drainLimit), drainTime
 	if q.user != nil {
-		limit = drainSigned
+		limit, patience = drainSigned, drainSignedTime
+	}
+	if w, ok := q.w.ResponseWriter.(interface{ Hurry(time.Duration) }); ok {
+		w.Hurry(patience)
 	}
 	n, _ := io.CopyN(io.Discard, body, limit)
 	return n < limit

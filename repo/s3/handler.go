@@ -86,6 +86,8 @@ type Handler struct {
 
 	torrents *torrents
 
+	documents, strange int64 // see reserve; guarded by mu
+
 	logs    *logSpool // nil: no access logs are delivered
 	logWarn func(string)
 
@@ -244,5 +246,11 @@ func (h *Handler) secret(accessKey string) (secret string, err error) {
 	return k.Secret, nil
 }
 
-// ctx of the request: it ends when the client goes away.
-func (q *request) ctx() context.Context { return q.r.Context() }
+// ctx of the request: it ends when the client goes away. Changes are for the bucket that the
+// request was authorized for.
+func (q *request) ctx() context.Context {
+	if q.b == nil {
+		return q.r.Context()
+	}
+	return object.In(q.r.Context(), q.b)
+}

@@ -31,6 +31,9 @@ func (h *Handler) KeepLogs(dir string, warn func(string)) (err error) {
 	return err
 }
 
+// CloseLogs lets go of the files. Lines that were not delivered stay for the next server.
+func (h *Handler) CloseLogs() error { return h.logs.close() }
+
 // LogsWaiting returns a channel that gets something when so many lines wait that they
 // should be delivered now.
 func (h *Handler) LogsWaiting() <-chan struct{} { return h.logs.full }

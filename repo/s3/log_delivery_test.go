@@ -111,7 +111,7 @@ func TestLogsAreDelivered(t *testing.T) {
 		}
 	}
 	s.deliver()
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 || len(s.keys("logs")) != 2 || len(*warned) > 0 {
+	if left, err := filepath.Glob(filepath.Join(dir, "0", "*.log")); err != nil || len(left) > 0 || len(s.keys("logs")) != 2 || len(*warned) > 0 {
 		t.Errorf("left %v, %v; keys %q; warned %q", left, err, s.keys("logs"), *warned)
 	}
 }
@@ -141,7 +141,7 @@ func TestLogTargetGone(t *testing.T) {
 	s.must(204, mainUser, "DELETE", "/logs", "")
 	s.must(200, mainUser, "PUT", "/source/key", "data")
 	s.deliver()
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 || len(*warned) != 2 {
+	if left, err := filepath.Glob(filepath.Join(dir, "0", "*.log")); err != nil || len(left) > 0 || len(*warned) != 2 {
 		t.Errorf("left %v, %v; warned %q", left, err, *warned)
 	}
 }
@@ -165,7 +165,7 @@ func TestLogsIntoTheirOwnBucket(t *testing.T) {
 func TestLogsOutliveTheServer(t *testing.T) {
 	s, dir, warned := logServer(t, `<TargetPrefix/>`)
 	s.must(200, mainUser, "PUT", "/source/key", "data")
-	files, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	files, err := filepath.Glob(filepath.Join(dir, "0", "*.log"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("files %q, %v", files, err)
 	}
@@ -179,17 +179,31 @@ func TestLogsOutliveTheServer(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s.h.logs = nil // it was killed
+	other, err := openLogSpool(dir) // another server, which was killed, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.add("source", "main-id source [20/Nov/2026:10:00:00 +0000] of the other"); err != nil {
+		t.Fatal(err)
+	}
+	for _, killed := range []*logSpool{s.h.logs, other} {
+		if err := killed.own.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := s.h.KeepLogs(dir, func(text string) { *warned = append(*warned, text) }); err != nil {
 		t.Fatal(err)
 	}
 	s.deliver()
 	keys := s.keys("logs")
-	if len(keys) != 1 || len(*warned) > 0 {
+	if len(keys) != 2 || len(*warned) > 0 {
 		t.Fatalf("keys %q, warned %q", keys, *warned)
 	}
-	body := s.must(200, mainUser, "GET", "/logs/"+keys[0], "").body
-	if strings.Count(body, "\n") != 1 || !strings.Contains(body, "REST.PUT.OBJECT key") || strings.Contains(body, "half") {
+	var body string
+	for _, k := range keys {
+		body += s.must(200, mainUser, "GET", "/logs/"+k, "").body
+	}
+	if strings.Count(body, "\n") != 2 || !strings.Contains(body, "of the other") || !strings.Contains(body, "REST.PUT.OBJECT key") || strings.Contains(body, "half") {
 		t.Errorf("log %s", body)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -30,7 +31,7 @@ func (l *logged) line() string {
 	}
 	sent, size, acl, line, status, took, turned := "", "", "", `"-"`, "", "", ""
 	if l.Method != "" { // not one of the server's own
-		line, status = quotedField(l.Method+" "+l.URI+" "+l.Proto), itoa(l.Status)
+		line, status = quotedField(l.Method+" "+WithoutSignature(l.URI)+" "+l.Proto), itoa(l.Status)
 		took, turned = itoa(l.Duration.Milliseconds()), itoa(l.TurnAround.Milliseconds())
 	}
 	if l.Out > 0 {
@@ -45,7 +46,7 @@ func (l *logged) line() string {
 	agent := quotedField(l.UserAgent)
 	fields := []string{
 		l.Owner, l.Bucket, l.Time.UTC().Format("[02/Jan/2006:15:04:05 -0700]"), remote, l.User, l.ID, l.Operation, logEscape(l.Key, true),
-		line, status, l.Code, sent, size, took, turned, quotedField(l.Referer), agent, logEscape(l.VersionID, true), l.HostID,
+		line, status, l.Code, sent, size, took, turned, quotedField(WithoutSignature(l.Referer)), agent, logEscape(l.VersionID, true), l.HostID,
 		l.Scheme, l.Cipher, l.AuthType, logEscape(l.Host, true), l.TLS, "", acl, l.Region,
 	}
 	for i, f := range fields {
@@ -143,4 +144,23 @@ func (l *loggingEnabled) logKey(owner, region, bucket string, day, now time.Time
 		at = day.UTC().Truncate(24 * time.Hour)
 	}
 	return l.TargetPrefix + owner + "/" + region + "/" + bucket + at.Format("/2006/01/02/2006-01-02-15-04-05") + "-" + unique
+}
+
+// WithoutSignature takes the signature out of a presigned URL: until it expires, whoever
+// reads the log could use it.
+func WithoutSignature(uri string) string {
+	path, query, ok := strings.Cut(uri, "?")
+	if !ok {
+		return uri
+	}
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		name, _, _ := strings.Cut(pair, "=")
+		plain, _ := url.QueryUnescape(name)
+		switch strings.ToLower(plain) {
+		case "x-amz-signature", "signature", "x-amz-security-token":
+			pairs[i] = name + "=-"
+		}
+	}
+	return path + "?" + strings.Join(pairs, "&")
 }

@@ -15,10 +15,13 @@ import (
 )
 
 // logSpool keeps lines of access logs in files until they are delivered. A line that was
-// added outlives the process; the last ones before a power failure may be lost. It belongs
-// to one process at a time.
+// added outlives the process; the last ones before a power failure may be lost. Servers of
+// one repository share a directory, in which each has a folder of its own, and takes over
+// those of servers that are gone.
 type logSpool struct {
+	base string
 	dir  string
+	own  *os.File      // locked
 	full chan struct{} // gets something when a file has become large
 
 	mu   sync.Mutex
@@ -33,17 +36,77 @@ const (
 	logSpoolSize = 1 << 30 // of all; the oldest files are given up beyond that
 )
 
-// openLogSpool opens the spool in a directory, with what an earlier process left.
-func openLogSpool(dir string) (*logSpool, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("spool of access logs: %w", err)
+// maxSpools bounds the servers that share a directory.
+const maxSpools = 64
+
+// openLogSpool opens a spool below a directory, with what earlier processes left.
+func openLogSpool(base string) (*logSpool, error) {
+	for n := range maxSpools {
+		dir := filepath.Join(base, strconv.Itoa(n))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("spool of access logs: %w", err)
+		}
+		own := claimSpool(dir)
+		if own == nil {
+			continue
+		}
+		s := &logSpool{base: base, dir: dir, own: own, full: make(chan struct{}, 1)}
+		files, err := s.files()
+		for _, f := range files {
+			s.next = max(s.next, f+1)
+		}
+		return s, err
 	}
-	s := &logSpool{dir: dir, full: make(chan struct{}, 1)}
-	files, err := s.files()
-	for _, f := range files {
-		s.next = max(s.next, f+1)
+	return nil, fmt.Errorf("spool of access logs: %d servers use %s", maxSpools, base)
+}
+
+// claimSpool locks the folder of a spool; nil when another process has it.
+func claimSpool(dir string) *os.File {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil
 	}
-	return s, err
+	if !lockFile(f) {
+		_ = f.Close()
+		return nil
+	}
+	return f
+}
+
+// adopt takes over what servers left that are gone. s.mu is held.
+func (s *logSpool) adopt() error {
+	for n := range maxSpools {
+		dir := filepath.Join(s.base, strconv.Itoa(n))
+		if dir == s.dir {
+			continue
+		}
+		if _, err := os.Stat(dir); err != nil {
+			return nil // there never were more
+		}
+		own := claimSpool(dir)
+		if own == nil {
+			continue
+		}
+		left := &logSpool{dir: dir}
+		files, err := left.files()
+		for _, f := range files {
+			if err == nil {
+				err = os.Rename(left.path(f), s.path(s.next))
+				s.next++
+			}
+		}
+		if err = errors.Join(err, own.Close()); err != nil {
+			return fmt.Errorf("spool of access logs: %w", err)
+		}
+	}
+	return nil
+}
+
+// close lets go of the spool, which keeps its lines.
+func (s *logSpool) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.rotate(), s.own.Close())
 }
 
 func (s *logSpool) path(n uint64) string { return filepath.Join(s.dir, fmt.Sprintf("%016x.log", n)) }
@@ -51,6 +114,9 @@ func (s *logSpool) path(n uint64) string { return filepath.Join(s.dir, fmt.Sprin
 // files are the numbers of the files, oldest first.
 func (s *logSpool) files() (list []uint64, err error) {
 	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // somebody removed it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("spool of access logs: %w", err)
 	}
@@ -70,6 +136,9 @@ func (s *logSpool) add(bucket, line string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.f == nil {
+		if err := os.MkdirAll(s.dir, 0o700); err != nil {
+			return fmt.Errorf("spool of access logs: %w", err)
+		}
 		f, err := os.OpenFile(s.path(s.next), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 		if err != nil {
 			return fmt.Errorf("spool of access logs: %w", err)
@@ -80,6 +149,7 @@ func (s *logSpool) add(bucket, line string) error {
 	n, err := s.f.WriteString(bucket + " " + line + "\n")
 	s.size += int64(n)
 	if err != nil {
+		_ = s.rotate() // the next line must not follow half a one
 		return fmt.Errorf("spool of access logs: %w", err)
 	}
 	if s.size >= logFileSize {
@@ -109,6 +179,9 @@ func (s *logSpool) waiting() (list []uint64, lost int, err error) {
 	defer s.mu.Unlock()
 	if err := s.rotate(); err != nil {
 		return nil, 0, fmt.Errorf("spool of access logs: %w", err)
+	}
+	if err := s.adopt(); err != nil {
+		return nil, 0, err
 	}
 	if list, err = s.files(); err != nil {
 		return nil, 0, err

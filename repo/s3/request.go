@@ -207,6 +207,17 @@ func (q *request) readAll(limit int64) ([]byte, error) {
 // readBody is readAll without the checksums: those of a CompleteMultipartUpload are not of
 // its body.
 func (q *request) readBody(limit int64) ([]byte, error) {
+	size := limit
+	if q.auth != nil && q.auth.Size >= 0 && q.auth.Size < limit {
+		size = q.auth.Size
+	}
+	if size > smallDocument {
+		done, ok := q.h.reserve(2*size, q.user == nil) // as much as reading may take
+		if !ok {
+			return nil, errorf("SlowDown", "")
+		}
+		defer done()
+	}
 	data, err := io.ReadAll(io.LimitReader(q.body(), limit+1))
 	if err != nil {
 		return nil, err
@@ -225,4 +236,32 @@ func (q *request) readBody(limit int64) ([]byte, error) {
 		}
 	}
 	return data, nil
+}
+
+// Bounds of the documents that are being read and parsed at a time, in bytes.
+const (
+	smallDocument    = 64 << 10 // is not counted: connections are bounded, too
+	documents        = 64 << 20
+	strangeDocuments = 16 << 20 // those of anonymous requests
+)
+
+// reserve takes memory for a document, until done is called.
+func (h *Handler) reserve(n int64, anonymous bool) (done func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.documents+n > documents || anonymous && h.strange+n > strangeDocuments {
+		return nil, false
+	}
+	h.documents += n
+	if anonymous {
+		h.strange += n
+	}
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.documents -= n
+		if anonymous {
+			h.strange -= n
+		}
+	}, true
 }

@@ -67,6 +67,8 @@ var parameters = map[string]bool{
 func (q *request) route() error {
 	lv := objectLevel
 	switch {
+	case q.bucket == "" && q.key != "":
+		return errorf("InvalidBucketName", "").with("BucketName", "")
 	case q.bucket == "":
 		lv = serviceLevel
 	case q.key == "":
