@@ -135,7 +135,7 @@ func (m *Marks) Flush() error {
 }
 
 func nowhere(id chunk.ID) error {
-	return fmt.Errorf("chunk %s: %w: no pack holds it; run firn check to see what it belongs to", id, ErrDamaged)
+	return fmt.Errorf("chunk %s: %w: no pack holds it; run firn check to see what it belongs to, and forget that or bring it back", id, ErrDamaged)
 }
 
 func (m *Marks) flushRelying() error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/pack"
 	"github.com/firnstore/firn/tier"
 	"github.com/firnstore/firn/tier/parity"
 )
@@ -217,6 +218,14 @@ const (
 // logPercent is the parity of the log: three times that of packs, since it is small, and
 // nothing else can bring a commit back.
 func logPercent(percent int) int { return min(3*percent, 100) }
+
+// packPercent is the parity of a pack. Trees and lists have as much as the log.
+func packPercent(rec *index.PackRecord, percent int) int {
+	if rec.Kind == pack.Meta {
+		return logPercent(percent)
+	}
+	return percent
+}
 
 func (g *logGroup) open() bool { return g.last-g.first+1 < groupCommits && g.size < groupParity }
 

@@ -372,3 +372,28 @@ func TestParityOfAWholePackOnly(t *testing.T) {
 		t.Errorf("a replacement that failed: %v", err)
 	}
 }
+
+// A session that lasts for long does not leave the log to its end.
+func TestALongSessionProtectsTheLog(t *testing.T) {
+	store := tier.NewMemory()
+	r, _, _ := newParityRepo(t, store, 10)
+	s, err := r.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range guardCommits {
+		if err := s.Commit(t.Context(), Ops{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.guard.work.Wait()
+	if st, err := r.ParityStatus(t.Context()); err != nil || st.LogCovered < guardCommits {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if err := s.End(t.Context(), Ops{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(filesOf(t, store, "parity/log/")); n > guardCommits/groupCommits+2 {
+		t.Errorf("%d parity files of the log", n)
+	}
+}

@@ -52,7 +52,7 @@ func putParity(ctx context.Context, store tier.Store, name string, e *parity.Enc
 // written.
 func protectPack(ctx context.Context, store tier.Store, rec *index.PackRecord, percent int, replace bool) (int64, error) {
 	name := rec.ID.Name()
-	e, err := parity.Encode([]parity.Source{{Name: name, Size: rec.Size, Data: fileAt{ctx, store, name}}}, percent)
+	e, err := parity.Encode([]parity.Source{{Name: name, Size: rec.Size, Data: fileAt{ctx, store, name}}}, packPercent(rec, percent))
 	if err != nil {
 		return 0, fmt.Errorf("parity of %s: %w", name, err)
 	}
@@ -232,11 +232,17 @@ type guard struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	mu     sync.Mutex
-	queue  []index.PackRecord // of which only ID, size and digest are kept
-	runs   bool
-	warned bool
+	mu      sync.Mutex
+	queue   []index.PackRecord // of which only ID, kind, size and digest are kept
+	commits int
+	logDue  bool
+	runs    bool
+	warned  bool
 }
+
+// guardCommits is after how many commits of a session the log gets parity before the
+// session ends: that of a server lasts for long.
+const guardCommits = 8 * groupCommits
 
 func newGuard(ctx context.Context, r *Repository) *guard {
 	g := &guard{r: r}
@@ -244,7 +250,8 @@ func newGuard(ctx context.Context, r *Repository) *guard {
 	return g
 }
 
-// add puts packs into the queue if the repository has parity.
+// add is called after each commit with its packs. It puts them into the queue if the
+// repository has parity.
 func (g *guard) add(packs []finished) {
 	percent, err := g.r.Parity()
 	if err != nil || percent == 0 {
@@ -254,10 +261,13 @@ func (g *guard) add(packs []finished) {
 	defer g.mu.Unlock()
 	for i := range packs {
 		if rec := &packs[i].record; packs[i].blob == nil {
-			g.queue = append(g.queue, index.PackRecord{ID: rec.ID, Size: rec.Size, Digest: rec.Digest})
+			g.queue = append(g.queue, index.PackRecord{ID: rec.ID, Kind: rec.Kind, Size: rec.Size, Digest: rec.Digest})
 		}
 	}
-	if len(g.queue) > 0 && !g.runs {
+	if g.commits++; g.commits%guardCommits == 0 {
+		g.logDue = true
+	}
+	if (len(g.queue) > 0 || g.logDue) && !g.runs {
 		g.runs = true
 		g.work.Go(func() { g.run(percent) })
 	}
@@ -266,15 +276,23 @@ func (g *guard) add(packs []finished) {
 func (g *guard) run(percent int) {
 	for {
 		g.mu.Lock()
-		if len(g.queue) == 0 || g.ctx.Err() != nil {
+		var err error
+		switch {
+		case g.ctx.Err() != nil || len(g.queue) == 0 && !g.logDue:
 			g.runs = false
 			g.mu.Unlock()
 			return
+		case len(g.queue) > 0:
+			rec := g.queue[0]
+			g.queue = g.queue[1:]
+			g.mu.Unlock()
+			_, err = protectPack(g.ctx, g.r.store, &rec, percent, false)
+		default:
+			g.logDue = false
+			g.mu.Unlock()
+			_, err = g.r.protectLog(g.ctx, percent)
 		}
-		rec := g.queue[0]
-		g.queue = g.queue[1:]
-		g.mu.Unlock()
-		if _, err := protectPack(g.ctx, g.r.store, &rec, percent, false); err != nil {
+		if err != nil {
 			g.warn(err)
 		}
 	}

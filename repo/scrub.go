@@ -477,7 +477,7 @@ func (s *scrubber) pack(p *index.Pack) error {
 	}
 	err = s.verifyParity(parityName(name), func(f parity.File) bool {
 		return f.Name == name && f.Size == p.Record.Size && f.Digest == p.Record.Digest
-	}, 1, s.percent)
+	}, 1, packPercent(&p.Record, s.percent))
 	if err == nil || errors.Is(err, parity.ErrVersion) || s.ctx.Err() != nil {
 		return s.ctx.Err()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,7 +90,8 @@ func TestRepairThenBackupHeals(t *testing.T) {
 	for _, damage := range []string{"zeros", "gone", "cut"} {
 		w := newPruneWorld(t, tier.NewMemory(), 11)
 		r := w.open(w.store)
-		w.change(10, 200_000)
+		w.change(10, 100_000)
+		write(t, filepath.Join(w.dir, "large"), randomBytes(2, 700_000))
 		first := w.save(r)
 		write(t, filepath.Join(w.dir, "new"), randomBytes(1, 30_000))
 		w.save(r)
@@ -97,7 +99,7 @@ func TestRepairThenBackupHeals(t *testing.T) {
 		was := w.read(name)
 		switch damage {
 		case "zeros":
-			w.put(name, zeroed(was, len(was)/2, len(was)/2+1000))
+			w.put(name, zeroed(was, 100_000, 100_010))
 		case "gone":
 			w.put(name, nil)
 		case "cut":
@@ -147,8 +149,12 @@ func TestRepairOfWhatNobodyHasAnyMore(t *testing.T) {
 	r := w.open(w.store)
 	w.change(10, 200_000)
 	first := w.save(r)
-	w.put(w.largest("packs/"), nil)
-	w.change(30, 50_000)
+	for _, name := range w.files("packs/") {
+		w.put(name, nil)
+	}
+	for _, d := range []string{"d0", "d1", "d2", "d3"} {
+		noError(t, os.RemoveAll(filepath.Join(w.dir, d)))
+	}
 	w.repair(r, repo.RepairOptions{})
 	w.save(r)
 	found := w.findings(r)
@@ -293,7 +299,7 @@ func TestHealingSurvivesEveryCall(t *testing.T) {
 			t.Parallel()
 			world, whole := shabby(t)
 			// There are many calls, mostly reads; an odd step meets those of all kinds.
-			step := int64(23)
+			step := int64(61)
 			if testing.Short() {
 				step = 151
 			}
@@ -363,3 +369,43 @@ func healAll(w *pruneWorld, store tier.Store) error {
 }
 
 func ids(w *pruneWorld) []age.Identity { return []age.Identity{w.id} }
+
+// The same when the commit held packs: what was in them is lost, trees included. The next
+// backup stores again what has not changed, but directories do; then the snapshot is to be
+// forgotten before prune goes on.
+func TestRepairOfADamagedCommitWithPacks(t *testing.T) {
+	t.Parallel()
+	w := newPruneWorld(t, tier.NewMemory(), 17)
+	r := w.open(w.store)
+	w.change(10, 200_000)
+	first := w.save(r)
+	name := w.largest("log/")
+	b := w.read(name)
+	w.put(name, zeroed(b, len(b)-300, len(b)-100))
+	if len(w.findings(r)) < 2 {
+		t.Fatal("nothing is lost: the test tests nothing")
+	}
+	res, told := w.repair(r, repo.RepairOptions{})
+	if res.Commits != 1 || !res.Checkpoint || res.Dropped.Packs == 0 || res.Lost == 0 {
+		t.Fatalf("%+v %q", res, told)
+	}
+	if _, err := Prune(t.Context(), r, now); !errors.Is(err, repo.ErrDamaged) {
+		t.Errorf("prune beside lost trees: %v", err)
+	}
+	w.save(r)
+	for _, f := range w.findings(w.open(w.store)) {
+		if f.Kind != "log" && !slices.Equal(f.Snapshots, []string{first}) {
+			t.Errorf("%s %s %v: %s", f.Kind, f.File, f.Snapshots, f.Message)
+		}
+	}
+	w.forget(r, first)
+	w.prune(r, now)
+	for _, f := range w.findings(w.open(w.store)) {
+		if f.Kind != "log" {
+			t.Errorf("%s %s: %s", f.Kind, f.File, f.Message)
+		}
+	}
+	if res, _ := w.repair(r, repo.RepairOptions{}); res.Missing > 0 {
+		t.Errorf("%+v", res)
+	}
+}
