@@ -15,6 +15,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/repo/object"
 )
@@ -149,6 +150,7 @@ func (w *world) setUp() (err error) {
 	w.rates = drawRates(w.rng)
 	w.faultsLeft = 1 + w.rng.IntN(8)
 	w.calm = len(w.rates) == 0
+	w.haste = !w.calm
 	w.model = newModel(w.step.Load)
 	w.model.late = w.far
 	for range 5 + w.rng.IntN(12) {
@@ -159,6 +161,9 @@ func (w *world) setUp() (err error) {
 		w.pool = append(w.pool, b)
 	}
 	if w.id, err = age.GenerateX25519Identity(); err != nil {
+		return err
+	}
+	if w.writer, err = age.GenerateX25519Identity(); err != nil {
 		return err
 	}
 	if err := w.makeRepository(); err != nil {
@@ -185,6 +190,9 @@ func (w *world) makeRepository() error {
 	if err != nil {
 		return err
 	}
+	if err := repo.AddKey(ctx, r, index.Write, "writer", w.writer.Recipient()); err != nil {
+		return errors.Join(err, r.Close())
+	}
 	e, err := object.Open(ctx, r, object.Options{Refresh: -1})
 	if err != nil {
 		return errors.Join(err, r.Close())
@@ -196,11 +204,16 @@ func (w *world) makeRepository() error {
 	return errors.Join(err, e.Close(ctx), r.Close())
 }
 
-// startAll starts two to four processes, of which none to two serve objects.
+// startAll starts two to four processes, of which none to two serve objects. The last may
+// have a key that can only write.
 func (w *world) startAll() error {
 	n, servers := 2+w.rng.IntN(3), w.rng.IntN(4)
 	for i := range n {
 		p := &proc{w: w, no: i, name: fmt.Sprintf("host%d", i), serves: i == 1 && servers > 0 || i == 3 && servers > 1, tree: tree{}}
+		p.shares, p.id = w.shares, w.id
+		if i == n-1 && !p.serves && w.rng.IntN(4) == 0 {
+			p.shares, p.id = writerShares, w.writer
+		}
 		p.budget.Store(int64(w.opt.Ops / n))
 		if !w.calm && w.rng.IntN(3) == 0 {
 			p.jump(w.rng)
@@ -322,14 +335,4 @@ func (w *world) arrive(d *disk) {
 			_ = c.do()
 		}
 	}
-}
-
-// final checks what is there when everybody is done, and again after a prune.
-func (w *world) final() error {
-	w.deliver()
-	for _, l := range w.late {
-		_ = l.do()
-	}
-	w.late = nil
-	return w.verify(w.d, w.model, true, false)
 }

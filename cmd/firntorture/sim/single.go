@@ -102,7 +102,7 @@ func tasks() (list []task) {
 func (w *world) singles() error {
 	w.calm, w.ended = false, true
 	w.procs = nil
-	p := &proc{w: w, no: 9, name: "solo", tree: tree{}}
+	p := &proc{w: w, no: 9, name: "solo", id: w.id, tree: tree{}}
 	end, model := w.d, w.model
 	list := tasks()
 	for runs := 0; runs < w.opt.Singles; {

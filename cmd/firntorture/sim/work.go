@@ -100,7 +100,7 @@ func (l *life) outcome(err error) outcome {
 
 // open opens the repository.
 func (l *life) open() (*repo.Repository, error) {
-	return repo.Open(context.Background(), store{l}, []age.Identity{l.p.w.id}, l.opt)
+	return repo.Open(context.Background(), store{l}, []age.Identity{l.p.id}, l.opt)
 }
 
 // close closes it, and keeps its index for one that comes back from a copy.
@@ -129,7 +129,7 @@ func (l *life) command() error {
 		return err
 	}
 	for range 1 + l.rng.IntN(2) {
-		c := commands[pick(l.rng.IntN(100), l.p.w.shares)]
+		c := commands[pick(l.rng.IntN(100), l.p.shares)]
 		if !l.turn(c.name) {
 			break
 		}
@@ -149,6 +149,9 @@ var commands = []struct {
 
 // commandShares of hundred: of all things, or mostly of what takes away and needs again.
 var commandShares = [][]int{{31, 6, 17, 26, 7, 4, 3, 6}, {35, 2, 25, 30, 4, 2, 1, 1}}
+
+// writerShares are those of a process that can only write.
+var writerShares = []int{75, 25}
 
 // pick returns in which share n lies.
 func pick(n int, shares []int) int {
@@ -318,6 +321,9 @@ func (l *life) undelete(r *repo.Repository) error {
 	writes := w.model.beginEach(ids, true)
 	_, err = snapshot.Undelete(context.Background(), r, ids)
 	w.model.endEach(writes, ids, l.outcome(err))
+	if w.haste && errors.Is(err, repo.ErrDamaged) { // a prune, or a clock, did not wait
+		err = fmt.Errorf("%w: %w", repo.ErrNotFound, err)
+	}
 	return err
 }
 

@@ -17,20 +17,22 @@ import (
 
 // world is one history: a store, processes that work on it, and what goes wrong.
 type world struct {
-	opt  Options
-	res  *Result
-	dir  string // for indexes and trees, in a file system of this machine
-	id   *age.X25519Identity
-	far  bool // an object store instead of a directory
-	d    *disk
-	q    *quiet
-	boot int // how often the machine was started
+	opt    Options
+	res    *Result
+	dir    string // for indexes and trees, in a file system of this machine
+	id     *age.X25519Identity
+	writer *age.X25519Identity // its key can write and not read
+	far    bool                // an object store instead of a directory
+	d      *disk
+	q      *quiet
+	boot   int // how often the machine was started
 
 	rng, frng, crng *rand.Rand // of the order of events, of faults, of crash states
 	shares          []int      // of commands
 	rates           rates
 	faultsLeft      int
 	stick           float64 // how likely the scheduler stays with a process
+	haste           bool    // prunes do not always wait, and clocks jump
 	calm            bool    // no fault, no skew, no haste: every operation has to succeed
 
 	step atomic.Int64
@@ -65,6 +67,8 @@ type proc struct {
 	no     int
 	name   string
 	serves bool
+	shares []int // of commands
+	id     *age.X25519Identity
 	budget atomic.Int64 // operations left
 	skew   atomic.Int64 // of its clock, ns
 	life   *life
