@@ -123,7 +123,7 @@ var operations = []struct {
 	{"empties and removes a bucket", metaKey, emptyBucket, ""},
 	{"removes a bucket that is not there", metaKey, removeBucket("x"), "there is no bucket"},
 	{"write makes a bucket", writeKey, func(c *Commit) { c.Body.Buckets = []string{"new"} }, ""},
-	{"makes a bucket twice", writeKey, func(c *Commit) { c.Body.Buckets = []string{"host"} }, "exists"},
+	{"makes a bucket twice", metaKey, func(c *Commit) { c.Body.Buckets = []string{"host"} }, "exists"},
 	{"puts into no bucket", writeKey, func(c *Commit) {
 		c.Body.Versions = []Version{{Bucket: "x", Key: []byte("k"), Kind: DeleteMarker, Class: "S"}}
 	}, "does not exist"},
