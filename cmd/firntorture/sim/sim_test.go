@@ -19,12 +19,12 @@ func mustRun(t *testing.T, seed uint64, opt Options) *Result {
 
 // A few histories of all sorts.
 func TestSeeds(t *testing.T) {
-	n := uint64(8)
+	n := uint64(4)
 	if testing.Short() {
-		n = 2
+		n = 1
 	}
 	for seed := uint64(1); seed <= n; seed++ {
-		res := mustRun(t, seed, Options{Singles: 15})
+		res := mustRun(t, seed, Options{CrashEvery: 5, Singles: 10})
 		if res.Steps < 50 || res.CrashStates == 0 {
 			t.Errorf("seed %d tests nothing: %+v", seed, res)
 		}
@@ -35,7 +35,7 @@ func TestSeeds(t *testing.T) {
 // can change the order of two goroutines, so a seed has a few tries.
 func TestSameSeedSameHistory(t *testing.T) {
 	opt := Options{CrashEvery: -1, Singles: -1}
-	for seed := uint64(1); seed <= 5; seed++ {
+	for seed := uint64(1); seed <= 3; seed++ {
 		seen := map[uint64]int{}
 		same := false
 		for try := 0; try < 5 && !same; try++ {

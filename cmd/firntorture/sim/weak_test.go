@@ -13,7 +13,7 @@ func TestWeaknessesAreFound(t *testing.T) {
 	for _, w := range []Weakness{NoFolderSync, NoFileSync, NotExclusive, BlindPrune, NaiveSweep} {
 		found := false
 		for seed := uint64(1); seed <= 60 && !found; seed++ {
-			_, err := Run(seed, Options{Weaken: w, CrashEvery: 6, Singles: -1})
+			_, err := Run(seed, Options{Weaken: w, CrashEvery: 12, Singles: -1})
 			var f *Failure
 			if found = errors.As(err, &f); found {
 				t.Logf("%s: %.200s", w, f.Error())
