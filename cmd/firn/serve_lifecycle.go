@@ -23,15 +23,11 @@ type lifeCounts struct {
 // calendar of a flag: days of UTC when it was not set.
 func calendar(day time.Duration) lifecycle.Calendar { return lifecycle.Calendar{Day: day} }
 
-// tickOf is how often the server looks whether something is due.
-func tickOf(days ...time.Duration) time.Duration {
-	tick := time.Minute
-	for _, d := range days {
-		if d > 0 {
-			tick = min(tick, max(time.Second, d/10))
-		}
-	}
-	return tick
+// nextLook is how long the server waits until it looks again whether something is due: not
+// beyond the next midnight of rules, and a minute at most, or a tenth of a short day.
+func nextLook(now time.Time, rules, restores lifecycle.Calendar) time.Duration {
+	wait := min(time.Minute, max(time.Second, min(rules.Length(), restores.Length())/10))
+	return max(time.Millisecond, min(wait, rules.Due(now, 0).Sub(now)))
 }
 
 // tend carries out rules and restores when they are due, until the function that it returns
@@ -42,17 +38,16 @@ func (s *s3Server) tend(h *s3.Handler) (stop func(), err error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	every := tickOf(s.f.lifecycleDay, s.f.restoreDay)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
 		for {
 			s.tendOnce(ctx, h, opt)
+			look := time.NewTimer(nextLook(s.e.Now(), opt.Calendar, calendar(s.f.restoreDay)))
 			select {
 			case <-ctx.Done():
+				look.Stop()
 				return
-			case <-tick.C:
+			case <-look.C:
 			}
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // head returns the headers of an object, or nil if it is not there.
@@ -26,6 +27,32 @@ func (s *serverProcess) head(path string) http.Header {
 		return nil
 	}
 	return resp.Header
+}
+
+func TestNextLook(t *testing.T) {
+	at := func(s string) time.Time {
+		v, err := time.Parse(time.RFC3339Nano, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	for _, c := range []struct {
+		now             string
+		rules, restores time.Duration
+		want            time.Duration
+	}{
+		{"2026-01-15T10:30:00Z", 0, 0, time.Minute},
+		{"2026-01-15T23:59:30Z", 0, 0, 30 * time.Second},
+		{"2026-01-16T00:00:00Z", 0, 0, time.Minute},
+		{"2026-01-15T10:30:00Z", 0, 20 * time.Second, 2 * time.Second},
+		{"2026-01-15T10:30:09.75Z", 10 * time.Second, 0, 250 * time.Millisecond},
+		{"2026-01-15T10:30:09.9999999Z", 10 * time.Second, 0, time.Millisecond},
+	} {
+		if got := nextLook(at(c.now), calendar(c.rules), calendar(c.restores)); got != c.want {
+			t.Errorf("at %s with days of %s and %s: %s, want %s", c.now, c.rules, c.restores, got, c.want)
+		}
+	}
 }
 
 // Rules act and copies become readable and go again, while days last a second; and by hand.
