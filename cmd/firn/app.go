@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/firnstore/firn/tier/remote"
 )
 
 // app is one run of the program: its streams and the flags that all commands share.
@@ -27,6 +29,10 @@ type app struct {
 	out *bufio.Writer // on stdout; its first error stays
 
 	stdinFor string // the flag that reads standard input; at most one may
+
+	bucket  *remote.Store           // of the repository, when it is in one
+	cancel  context.CancelCauseFunc // ends the context of the command
+	serving bool                    // a failing storage ends requests, not the command
 
 	flags sharedFlags
 }
@@ -111,6 +117,7 @@ var errInterrupted = errors.New("interrupted")
 // second ends the process at once: what was not durable by then is not there.
 func (a *app) interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	a.cancel = cancel
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
@@ -125,6 +132,28 @@ func (a *app) interruptible() (context.Context, func()) {
 		}
 	}()
 	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
+}
+
+// lostStorage is why a context ended when the storage went away.
+type lostStorage struct{ error }
+
+func (l lostStorage) Unwrap() error { return l.error }
+
+// lose ends the command: the storage has gone, and what cannot be read now is not damaged.
+func (a *app) lose(err error) {
+	if !a.serving {
+		a.cancel(lostStorage{err})
+	}
+}
+
+// reason returns why a command failed that ended with err: when the storage went away, what
+// failed because of it says less.
+func reason(ctx context.Context, err error) error {
+	var lost lostStorage
+	if err != nil && errors.As(context.Cause(ctx), &lost) {
+		return lost
+	}
+	return err
 }
 
 // print writes a result for people.

@@ -46,5 +46,5 @@ func run(args []string) int {
 	if ferr := a.flush(); err == nil {
 		err = ferr
 	}
-	return a.report(ctx, err)
+	return a.report(ctx, reason(ctx, err))
 }

@@ -143,7 +143,11 @@ func (a *app) runPrune(ctx context.Context, r *repo.Repository, opt repo.PruneOp
 		}{"status", p.Versions.Load(), p.Bytes.Load(), p.Total.Load()})
 	})
 	defer stop()
-	return snapshot.Prune(ctx, r, opt, without...)
+	res, err := snapshot.Prune(ctx, r, opt, without...)
+	if err == nil && !opt.DryRun {
+		a.abortUploads(ctx)
+	}
+	return res, err
 }
 
 func (a *app) pruneSummary(res *repo.PruneResult, opt repo.PruneOptions, d time.Duration) {

@@ -87,7 +87,10 @@ func (a *app) serveS3(ctx context.Context, f *serveFlags) error {
 			return err
 		}
 	}
-	return a.withRepository(ctx, func(p *profile, r *repo.Repository) error { return s.open(ctx, p, r) })
+	return a.withRepository(ctx, func(p *profile, r *repo.Repository) error {
+		a.serving = true
+		return s.open(ctx, p, r)
+	})
 }
 
 // open opens the engine, serves, and closes the engine also after a failure.

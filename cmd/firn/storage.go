@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -118,7 +119,28 @@ func (a *app) openBucket(ctx context.Context, p *profile) (*remote.Store, error)
 	if err != nil {
 		return nil, err
 	}
-	return remote.Open(ctx, opt)
+	opt.Lost = a.lose
+	a.bucket, err = remote.Open(ctx, opt)
+	return a.bucket, err
+}
+
+// deadUpload is the age at which an upload that was not ended counts as one of a process
+// that died. A pack takes minutes.
+const deadUpload = 24 * time.Hour
+
+// abortUploads removes from the bucket, if there is one, what dead processes left there. The
+// rights to do so are of their own, so that it is no error when they are missing.
+func (a *app) abortUploads(ctx context.Context) {
+	if a.bucket == nil {
+		return
+	}
+	n, err := a.bucket.AbortUploads(ctx, deadUpload)
+	if err != nil && ctx.Err() == nil {
+		a.console.message(fmt.Sprintf("cannot look for uploads that never ended: %v; a lifecycle rule of the bucket can remove them", err))
+	}
+	if n > 0 && !a.flags.quiet {
+		a.console.message(fmt.Sprintf("removed the parts of %s that never ended", counted(int64(n), "upload", "uploads")))
+	}
 }
 
 // requestsObject is what --requests prints with --json.

@@ -36,8 +36,16 @@ type exhausted struct {
 func (e *exhausted) Error() string   { return fmt.Sprintf("after %d tries: %v", e.tries, e.err) }
 func (e *exhausted) Unwrap() []error { return []error{ErrUnreachable, e.err} }
 
-// fail gives an error of a request the operation and the file, and our sentinels.
+// fail gives an error of a request for a file the operation and the file, and our sentinels.
 func (s *Store) fail(op, name string, err error) error {
+	err = s.describe(op, name, err)
+	if s.opt.Lost != nil && (errors.Is(err, ErrUnreachable) || errors.Is(err, ErrDenied) || errors.Is(err, ErrNoBucket)) {
+		s.opt.Lost(err)
+	}
+	return err
+}
+
+func (s *Store) describe(op, name string, err error) error {
 	return fmt.Errorf("%s %s: %w", op, s.place(name), s.explain(err))
 }
 

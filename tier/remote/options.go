@@ -58,6 +58,11 @@ type Options struct {
 	// memory for parts that were written and not yet sent, 8 MiB each; 8 when 0.
 	Uploads int
 
+	// Lost, when not nil, is told of each failure of a file that says nothing about the file:
+	// the storage does not answer, denies access, or has no such bucket. Whoever would take that
+	// for damage can stop there. It may be called at any time, from several goroutines.
+	Lost func(error)
+
 	// Tests set these.
 	Transport http.RoundTripper
 	Now       func() time.Time

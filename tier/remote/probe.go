@@ -124,7 +124,7 @@ func (s *Store) AbortUploads(ctx context.Context, age time.Duration) (int, error
 			return err
 		})
 		if err != nil {
-			return aborted, s.fail("list uploads of", "", err)
+			return aborted, s.describe("list uploads of", "", err)
 		}
 		now, ok := awsmiddleware.GetServerTime(page.ResultMetadata)
 		if !ok {
@@ -136,7 +136,7 @@ func (s *Store) AbortUploads(ctx context.Context, age time.Duration) (int, error
 				continue
 			}
 			if err := s.abort(ctx, name, u.UploadId); err != nil {
-				return aborted, s.fail("abort upload of", name, err)
+				return aborted, s.describe("abort upload of", name, err)
 			}
 			aborted++
 		}

@@ -32,6 +32,7 @@ type Store struct {
 	clock  clock
 	random io.Reader
 	budget *budget
+	blocks *blocks
 	slots  chan struct{} // bounds the requests that send bytes
 	close  func()        // idle connections
 
@@ -57,7 +58,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("open store in bucket %s: %w", opt.Bucket, err)
 	}
 	s := &Store{
-		opt: opt, budget: newBudget(), slots: make(chan struct{}, opt.Uploads),
+		opt: opt, budget: newBudget(), blocks: newBlocks(), slots: make(chan struct{}, opt.Uploads),
 		clock: clock{opt.Now, opt.Sleep, opt.Jitter}, random: rand.Reader,
 	}
 	if opt.Prefix != "" {
@@ -145,7 +146,8 @@ func (s *Store) head(ctx context.Context, name string) (*s3.HeadObjectOutput, er
 	return head, absent(err)
 }
 
-// ReadAt implements tier.Store, with one request.
+// ReadAt implements tier.Store, with one request or none. Where reads of a file follow one
+// another, it fetches more than was asked for and keeps it for the next.
 func (s *Store) ReadAt(ctx context.Context, name string, p []byte, off int64) (int, error) {
 	if err := s.check(ctx, "read", name); err != nil {
 		return 0, err
@@ -157,6 +159,17 @@ func (s *Store) ReadAt(ctx context.Context, name string, p []byte, off int64) (i
 		_, err := s.Stat(ctx, name)
 		return 0, err
 	}
+	if len(p) < blockSize {
+		near := s.blocks.follows(name, off, len(p))
+		if n, ok, err := s.readNear(ctx, name, p, off, near); ok {
+			return n, err
+		}
+	}
+	return s.readAt(ctx, name, p, off)
+}
+
+// readAt reads with one request, which goes on where it broke off.
+func (s *Store) readAt(ctx context.Context, name string, p []byte, off int64) (int, error) {
 	n := 0
 	err := s.try(ctx, func(ctx context.Context) error {
 		got, err := s.readRange(ctx, name, p[n:], off+int64(n))
@@ -317,7 +330,9 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if _, err := s.head(ctx, name); err != nil {
 		return s.fail("delete", name, err)
 	}
-	if err := s.remove(ctx, name); err != nil {
+	err := s.remove(ctx, name)
+	s.blocks.forget(name)
+	if err != nil {
 		return s.fail("delete", name, err)
 	}
 	return nil

@@ -141,7 +141,10 @@ func (w *writer) Commit() error {
 		}
 	}
 	err := w.err
-	w.end(err != nil)
+	w.s.blocks.forget(w.name)
+	if eerr := w.end(err != nil); eerr != nil && err == nil {
+		err = w.s.fail("commit", w.name, eerr)
+	}
 	return err
 }
 
