@@ -170,7 +170,8 @@ func (t *rankTeller) facts(v *index.Version, now time.Time) *lifecycle.Version {
 	if f.Snapshot {
 		last = &t.last[1]
 	}
-	if f.Current = last.n == 0; !f.Current {
+	// A snapshot that came back lies above newer ones. It replaces none of those.
+	if f.Current = last.n == 0 || f.Snapshot && v.Time >= last.time; !f.Current {
 		f.Replaced, f.Rank = time.Unix(0, last.time), last.n
 	}
 	last.n++

@@ -428,10 +428,11 @@ func TestLifecycleForgets(t *testing.T) {
 	w := newWorld(t)
 	w.bucket("host", Enabled)
 	w.put("host", "home", "object")
+	before := w.now.Load()
 	var ids []index.VersionID
 	for range 6 {
-		ids = append(ids, w.snapshot("host", "home", map[string]string{"f": "x"}, "/home"))
 		w.pass(day)
+		ids = append(ids, w.snapshot("host", "home", map[string]string{"f": "x"}, "/home"))
 	}
 	w.snapshot("host", "etc", map[string]string{"f": "x"}, "/etc")
 	w.pass(40 * day)
@@ -439,16 +440,24 @@ func TestLifecycleForgets(t *testing.T) {
 		NoncurrentEx: &lifecycle.Noncurrent{Days: 1, Keep: 2}}))
 	// The newest backup and two more are left; the object has become cold, and gets its marker next.
 	w.wantAll("host", "etc STANDARD", "home STANDARD", "home STANDARD", "home STANDARD", "home GLACIER")
+	w.now.Store(before)
+	w.snapshot("host", "home", map[string]string{"f": "x"}, "/home") // as one that came back: on top, and old
+	w.pass(60 * day)
+	w.runRules(rulesOf(lifecycle.Rule{NoncurrentEx: &lifecycle.Noncurrent{Days: 1}}))
+	w.wantAll("host", "etc STANDARD", "home STANDARD", "home STANDARD", "home GLACIER")
+	if v, _, err := w.Repository().Index().VersionOf("host", []byte("home"), func(v *index.Version) bool { return v.ID == ids[5] }); err != nil || v == nil {
+		t.Errorf("the newest backup is gone: %v", err)
+	}
 	var back []index.VersionID
 	if err := w.Repository().Forgotten(func(f *repo.Forgotten) error { back = append(back, f.Version.ID); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range ids[:3] {
+	for _, id := range ids[:5] {
 		if !slices.Contains(back, id) {
 			t.Errorf("snapshot %s cannot come back", id)
 		}
 	}
-	if len(back) != 3 {
+	if len(back) != 5 {
 		t.Errorf("%d snapshots can come back", len(back))
 	}
 }
