@@ -60,18 +60,34 @@ func Undelete(ctx context.Context, r *repo.Repository, specs []string) (*Undelet
 		versions = append(versions, *s.Version)
 		res.Snapshots = append(res.Snapshots, s.ID())
 	}
+	for try := 1; ; try++ {
+		err := undeleteOnce(ctx, r, versions, res)
+		if err == nil {
+			return res, nil
+		}
+		// A prune beside it may drop packs that were not dropped when it looked.
+		if try == maxUndeletes || !errors.Is(err, repo.ErrDamaged) && !errors.Is(err, repo.ErrDropped) {
+			return nil, err
+		}
+	}
+}
+
+// maxUndeletes bounds how often an undelete begins again.
+const maxUndeletes = 4
+
+// undeleteOnce is one try, in a session of its own.
+func undeleteOnce(ctx context.Context, r *repo.Repository, versions []index.Version, res *UndeleteResult) error {
 	sess, err := r.Begin(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = undelete(ctx, r, sess, versions, res)
-	if err != nil {
+	if err := undelete(ctx, r, sess, versions, res); err != nil {
 		if aerr := sess.Abandon(context.WithoutCancel(ctx)); aerr != nil && !errors.Is(err, aerr) {
 			err = fmt.Errorf("%w (and the session could not be ended: %v)", err, aerr)
 		}
-		return nil, err
+		return err
 	}
-	return res, nil
+	return nil
 }
 
 func findForgotten(all []Forgotten, spec string) (found *Snapshot, err error) {
@@ -95,8 +111,10 @@ func findForgotten(all []Forgotten, spec string) (found *Snapshot, err error) {
 
 // undelete brings the packs back first. The snapshots are committed only while all that
 // they lead to is there.
-func undelete(ctx context.Context, r *repo.Repository, sess *repo.Session, versions []index.Version, res *UndeleteResult) (err error) {
-	if res.Packs, res.Lost, err = sess.Undelete(ctx); err != nil {
+func undelete(ctx context.Context, r *repo.Repository, sess *repo.Session, versions []index.Version, res *UndeleteResult) error {
+	back, lost, err := sess.Undelete(ctx)
+	res.Packs.Packs, res.Packs.Bytes, res.Lost = res.Packs.Packs+back.Packs, res.Packs.Bytes+back.Bytes, lost
+	if err != nil {
 		return err
 	}
 	if len(versions) == 0 {

@@ -206,3 +206,66 @@ func TestCommitBehindOneThatIsGone(t *testing.T) {
 	}
 	_ = r.Close()
 }
+
+// A prune drops what an undelete needs, after that has looked for what was dropped: it
+// looks again, and the snapshot comes back.
+func TestUndeleteBesidePrune(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef", 1)
+	data := make([]byte, 0, 200_000)
+	rng := newLocked(1, 2, 3)
+	for len(data) < 200_000 {
+		piece := make([]byte, 1000)
+		_, _ = rng.Read(piece)
+		data = append(append(data, piece...), big...)
+	}
+	for n := 1; ; n++ {
+		b := newBench(t)
+		r, err := b.open(t.TempDir(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := backupOf(r, string(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := snapshot.Forget(t.Context(), r, snapshot.ForgetOptions{Snapshots: []string{id}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		calls := 0
+		prune := func() {
+			other, err := b.open(t.TempDir(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := snapshot.Prune(t.Context(), other, repo.PruneOptions{Grace: time.Hour, SealAfter: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+			_ = other.Close()
+		}
+		m := newPlain(b.d, false)
+		on := false
+		m.hook = func(_ op, _ string, do func() error) error {
+			if on {
+				if calls++; calls == n {
+					prune()
+				}
+			}
+			return do()
+		}
+		if r, err = repo.Open(t.Context(), store{m}, []age.Identity{b.id}, b.options(t.TempDir())); err != nil {
+			t.Fatal(err)
+		}
+		on = true
+		if _, err := snapshot.Undelete(t.Context(), r, []string{id}); err != nil {
+			t.Errorf("a prune before call %d: %v", n, err)
+		}
+		on = false
+		_ = r.Close()
+		if calls < n {
+			return
+		}
+	}
+}
