@@ -6,9 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"filippo.io/age"
 
 	"github.com/firnstore/firn/repo"
 	"github.com/firnstore/firn/tier"
@@ -94,6 +101,76 @@ func TestRepositoryInBucket(t *testing.T) {
 	e.env = append(e.env, bucketEnv(s)...)
 	for _, step := range parseScript(t, bucketScript) {
 		e.run(t, "bucketScript", step)
+	}
+}
+
+// held holds back the answers to packs until a number of them are on their way.
+type held struct {
+	together int
+
+	mu   sync.Mutex
+	seen int
+	met  chan struct{}
+}
+
+func (h *held) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/packs/") {
+		h.mu.Lock()
+		if h.seen++; h.seen == h.together {
+			close(h.met)
+		}
+		h.mu.Unlock()
+		select {
+		case <-h.met:
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		}
+	}
+	return http.DefaultTransport.RoundTrip(req)
+}
+
+// While the storage takes its time, the work goes on: the first pack is not acknowledged
+// before the third has been sealed and is on its way.
+func TestPacksInFlight(t *testing.T) {
+	e := newScriptEnv(t)
+	s := startServer(t, e, nil, repositoryOf(t, e)...)
+	s.want(s.root, "PUT", "/bucket", "", 200)
+	for _, set := range bucketEnv(s) {
+		name, value, _ := strings.Cut(set, "=")
+		t.Setenv(name, value)
+	}
+	store, err := remote.Open(t.Context(), remote.Options{Bucket: "bucket", Transport: &held{together: 3, met: make(chan struct{})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	defer cancel()
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := repo.Options{CacheDir: t.TempDir()}
+	if _, err := repo.Init(ctx, store, id.Recipient(), opt, repo.InitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Open(ctx, store, []age.Identity{id}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	session, err := r.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := session.Ingest(ctx, repo.IngestOptions{Workers: 1, PackSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.NewChaCha8([32]byte{9})
+	_, err = in.Stream(io.LimitReader(random, 6<<20), nil, nil)
+	if err := errors.Join(err, in.Close(), session.Abandon(ctx)); err != nil {
+		t.Errorf("packs wait for one another: %v", err)
 	}
 }
 

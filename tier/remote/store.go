@@ -33,8 +33,11 @@ type Store struct {
 	random io.Reader
 	budget *budget
 	blocks *blocks
-	slots  chan struct{} // bounds the requests that send bytes
-	close  func()        // idle connections
+	ahead  ahead
+	life   context.Context // ends with Close
+	slots  chan struct{}   // bounds the requests that send bytes
+	close  func()          // idle connections
+	end    func()          // life
 
 	closed  atomic.Bool
 	reached atomic.Bool // the storage has answered once
@@ -61,6 +64,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		opt: opt, budget: newBudget(), blocks: newBlocks(), slots: make(chan struct{}, opt.Uploads),
 		clock: clock{opt.Now, opt.Sleep, opt.Jitter}, random: rand.Reader,
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	if opt.Prefix != "" {
 		s.base = opt.Prefix + "/"
 	}
@@ -92,6 +96,7 @@ func (s *Store) Counts() Counts { return s.wire.read() }
 // Close implements tier.Store.
 func (s *Store) Close() error {
 	if !s.closed.Swap(true) {
+		s.end()
 		s.close()
 	}
 	return nil
@@ -232,19 +237,23 @@ func parseRange(text string) (start, total int64, err error) {
 	return start, total, nil
 }
 
-// ReadFile implements tier.FileReader: one request where Stat and ReadAt would be two.
+// ReadFile implements tier.FileReader: one request where Stat and ReadAt would be two, or none
+// when it was fetched ahead.
 func (s *Store) ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
 	if err := s.check(ctx, "read", name); err != nil {
 		return nil, err
 	}
-	var data []byte
-	err := s.try(ctx, func(ctx context.Context) (err error) {
-		data, err = s.readWhole(ctx, name, limit)
-		return err
-	})
-	if err != nil {
-		return nil, s.fail("read", name, absent(err))
+	data := s.readAhead(ctx, name, limit)
+	if data == nil {
+		err := s.try(ctx, func(ctx context.Context) (err error) {
+			data, err = s.readWhole(ctx, name, limit)
+			return err
+		})
+		if err != nil {
+			return nil, s.fail("read", name, absent(err))
+		}
 	}
+	s.follow(name)
 	return data, nil
 }
 
@@ -331,11 +340,17 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 		return s.fail("delete", name, err)
 	}
 	err := s.remove(ctx, name)
-	s.blocks.forget(name)
+	s.forget(name)
 	if err != nil {
 		return s.fail("delete", name, err)
 	}
 	return nil
+}
+
+// forget drops what was fetched of a file that has changed.
+func (s *Store) forget(name string) {
+	s.blocks.forget(name)
+	s.ahead.take(name)
 }
 
 // remove deletes an object that may be gone already.

@@ -141,7 +141,7 @@ func (w *writer) Commit() error {
 		}
 	}
 	err := w.err
-	w.s.blocks.forget(w.name)
+	w.s.forget(w.name)
 	if eerr := w.end(err != nil); eerr != nil && err == nil {
 		err = w.s.fail("commit", w.name, eerr)
 	}
