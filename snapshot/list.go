@@ -60,10 +60,15 @@ type Filter struct {
 	Host string
 	Tags []string // all of them
 	Path string   // one of the paths backed up
+
+	Until time.Time // begun at this time or before; zero: whenever
 }
 
 func (f *Filter) match(s *Snapshot) bool {
 	v := s.Version.Snapshot
+	if !f.Until.IsZero() && s.Time().After(f.Until) {
+		return false
+	}
 	if f.Host != "" && f.Host != v.Host {
 		return false
 	}

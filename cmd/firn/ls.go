@@ -22,48 +22,58 @@ import (
 type lsFlags struct {
 	filterFlags
 	long, recursive bool
+	at              string
 }
 
 func (a *app) lsCommand() *cobra.Command {
 	var f lsFlags
 	cmd := &cobra.Command{
 		Use:   "ls SNAPSHOT [PATH]",
-		Short: "List the files of a snapshot",
+		Short: "List the files of a snapshot or the objects of a bucket",
 		Long: `List a directory of a snapshot, or one file of it. PATH is the path that was backed up,
 from the root of the snapshot; without it the root is listed. On a terminal, control
 characters and bytes that are not UTF-8 are written like \x1b; elsewhere names stay as they are.
 
 With --json the result is one object per line: path, type, mode, size, time and owner. A
-path that is not UTF-8 comes also as path_base64.`,
+path that is not UTF-8 comes also as path_base64. An object has key, size, mtime, etag and
+version_id; what is behind the next slash is one of type prefix.` + placeHelp,
 		Example: `  firn ls -r /backup/firn latest /etc
+  firn ls -r /backup/firn s3:photos/2026/ --at 2026-11-20T10:00
   firn ls -r /backup/firn 3f9a -lR /home/ann`,
 		Args: args(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			at := "/"
-			if len(args) == 2 {
-				at = path.Clean("/" + args[1])
+			p, err := parsePlace(args[0], f.at)
+			if err != nil {
+				return err
 			}
-			return a.withRepository(cmd.Context(), func(_ *profile, r *repo.Repository) error {
-				return a.ls(cmd.Context(), r, args[0], at, &f)
+			if len(args) == 2 && (p.bucket != "" || p.path != "") {
+				return usageError("%s: the path stands there already", args[0])
+			} else if len(args) == 2 {
+				p.path = args[1]
+			}
+			return a.withPlace(cmd.Context(), p.bucket != "", func(r *repo.Repository) error {
+				if p.bucket != "" {
+					return a.lsBucket(cmd.Context(), r, p, &f)
+				}
+				return a.ls(cmd.Context(), r, p, &f)
 			})
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().BoolVarP(&f.long, "long", "l", false, "mode, owner, size and time before each name")
 	cmd.Flags().BoolVarP(&f.recursive, "recursive", "R", false, "everything below")
+	addAt(cmd, &f.at)
 	f.add(cmd, "latest: the latest")
 	return exitsOf(cmd, exitsOpen...)
 }
 
-func (a *app) ls(ctx context.Context, r *repo.Repository, spec, at string, f *lsFlags) error {
-	s, err := snapshot.Find(r, spec, f.filter())
+func (a *app) ls(ctx context.Context, r *repo.Repository, p *place, f *lsFlags) error {
+	p.path = cleanPath(p.path)
+	_, n, err := p.node(ctx, r, f.filter())
 	if err != nil {
 		return err
 	}
-	n, err := s.Lookup(ctx, r, at)
-	if err != nil {
-		return err
-	}
+	at := p.path
 	list := a.lister(f)
 	switch {
 	case n.Type != snapshot.Dir:

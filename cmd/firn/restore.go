@@ -23,6 +23,7 @@ type restoreFlags struct {
 	overwrite, sparse        string
 	inPlace, deleteExtra     bool
 	dryRun, verify           bool
+	at                       string
 	noOwner, numericOwner    bool
 	workers                  int
 	progress                 bool
@@ -32,7 +33,7 @@ func (a *app) restoreCommand() *cobra.Command {
 	var f restoreFlags
 	cmd := &cobra.Command{
 		Use:   "restore SNAPSHOT[:PATH]",
-		Short: "Write the files of a snapshot back",
+		Short: "Write the files of a snapshot, or the objects of a bucket, back",
 		Long: `Write the files of a snapshot, or of one path of it, below the directory of --target,
 which is made if it is missing. Paths keep their place: /etc/fstab goes to TARGET/etc/fstab.
 With --in-place they go where they came from.
@@ -44,10 +45,14 @@ What cannot be restored is named and counted, the rest is restored, and the exit
 
 With --json standard output has one object per line: those of type problem name a file,
 those of type status (with --progress) come every second, the last one is of type summary.
-When the restore stops before its end, the last one has error and exit_code instead.`,
+When the restore stops before its end, the last one has error and exit_code instead.
+
+Objects go to TARGET/KEY, with mode and time as s3fs and rclone note them in their metadata,
+otherwise with the time of the object. Keys that cannot be paths are named and left out.` + placeHelp,
 		Example: `  firn restore -r /backup/firn latest --target /tmp/back
   firn restore -r /backup/firn 3f9a:/home/ann/docs --target /tmp/back --exclude '*.iso'
-  firn restore -r /backup/firn latest --path /etc --in-place --dry-run`,
+  firn restore -r /backup/firn latest --path /etc --in-place --dry-run
+  firn restore -r /backup/firn s3:photos --at 2026-11-20T10:00 --target /tmp/back`,
 		Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), &f, args[0]) },
 
@@ -75,6 +80,7 @@ func (f *restoreFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.numericOwner, "numeric-owner", false, "take owners and groups by number, not by name")
 	fl.IntVar(&f.workers, "workers", 0, "work with `N` threads (default: one for each CPU)")
 	fl.BoolVar(&f.progress, "progress", false, "with --json, tell every second how far it is")
+	addAt(cmd, &f.at)
 	f.filterFlags.add(cmd, "latest: the latest")
 	choices(cmd, "overwrite", "if-changed", "always", "never")
 	choices(cmd, "sparse", "auto", "always", "never")
@@ -86,17 +92,22 @@ func (a *app) restore(ctx context.Context, f *restoreFlags, spec string) error {
 	if err != nil {
 		return err
 	}
-	spec, at, found := strings.Cut(spec, ":")
-	if found && opt.Path != "" {
+	p, err := parsePlace(spec, f.at)
+	switch {
+	case err != nil:
+		return err
+	case p.bucket != "":
+		return a.restoreBucket(ctx, f, p)
+	case p.path != "" && opt.Path != "":
 		return usageError("give the path after the colon or with --path, not both")
 	}
-	opt.Path = firstOf(opt.Path, at)
+	opt.Path = firstOf(opt.Path, p.path)
 	opt.Problem = a.problems("restore")
 	opt.Progress = &snapshot.Progress{}
 	var res *snapshot.RestoreResult
 	var s *snapshot.Snapshot
 	err = a.withRepository(ctx, func(_ *profile, r *repo.Repository) (err error) {
-		if s, err = snapshot.Find(r, spec, f.filter()); err != nil {
+		if s, err = p.find(r, f.filter()); err != nil {
 			return err
 		}
 		if f.inPlace {

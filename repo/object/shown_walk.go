@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -26,6 +27,8 @@ type treeWalk struct {
 	// rolled reports whether all keys with a prefix, which ends with a slash, count as one,
 	// so that a directory with files is reported without a look into it.
 	rolled func(prefix string) bool
+
+	names bool // keys need not be ones of S3
 
 	file  bool // the bases that are files are still to come
 	stack []*treeLevel
@@ -104,7 +107,7 @@ func (w *treeWalk) seek(from string) error {
 // keys are no longer in the order of names: directories whose name is the beginning of the
 // first component of from may still come, if what follows in it is less than a slash.
 func (w *treeWalk) enter(prefix string, states []dirState, from string) error {
-	if len(prefix) > maxShown || !utf8.ValidString(prefix) {
+	if !w.keyLike(prefix) {
 		return nil
 	}
 	name, rest, into := strings.Cut(from, "/")
@@ -137,6 +140,11 @@ func (w *treeWalk) enter(prefix string, states []dirState, from string) error {
 		return w.enter(prefix+name+"/", within.states, rest)
 	}
 	return nil
+}
+
+// keyLike reports whether a key can be shown.
+func (w *treeWalk) keyLike(key string) bool {
+	return w.names || len(key) <= maxShown && utf8.ValidString(key)
 }
 
 // prefixes calls f for the directories of a directory whose name is a beginning of name,
@@ -202,7 +210,7 @@ func (w *treeWalk) next() (key string, dir, ok bool, err error) {
 			d := l.waiting[k-1]
 			l.waiting = l.waiting[:k-1]
 			prefix := l.prefix + d.name + "/"
-			if d.files && w.rolled != nil && w.rolled(prefix) && len(prefix) <= maxShown && utf8.ValidString(prefix) {
+			if d.files && w.rolled != nil && w.rolled(prefix) && w.keyLike(prefix) {
 				return prefix, true, true, nil
 			}
 			if err := w.enter(prefix, d.states, ""); err != nil {
@@ -215,7 +223,7 @@ func (w *treeWalk) next() (key string, dir, ok bool, err error) {
 			continue
 		}
 		key := l.prefix + string(name)
-		if w.take(l, name) && len(key) <= maxShown && utf8.ValidString(key) {
+		if w.take(l, name) && w.keyLike(key) {
 			return key, false, true, nil
 		}
 	}
@@ -302,4 +310,30 @@ func (w *treeWalk) advance(from string) (key string, dir, ok bool, err error) {
 		return "", false, false, err
 	}
 	return w.next()
+}
+
+// PlacedFile is a regular file of a snapshot and its path below a directory.
+type PlacedFile struct {
+	Path string
+	Node *tree.Node // valid until the next file
+}
+
+// FilesBelow gives the regular files below a directory of a snapshot in the byte order of
+// whole paths, which is that of keys. It ends with the first error.
+func FilesBelow(ctx context.Context, r *repo.Repository, dir *tree.Node) iter.Seq2[PlacedFile, error] {
+	return func(yield func(PlacedFile, error) bool) {
+		w := &treeWalk{ctx: ctx, r: r, list: []shown{{base: dir}}, names: true}
+		err := w.seek("")
+		for err == nil {
+			var key string
+			var ok bool
+			if key, _, ok, err = w.next(); err != nil {
+				break
+			}
+			if !ok || !yield(PlacedFile{key[1:], w.nodes[0]}, nil) {
+				return
+			}
+		}
+		yield(PlacedFile{}, err)
+	}
 }
