@@ -99,6 +99,33 @@ func bucketStats(r *repo.Repository, name string) (*BucketStats, error) {
 	return b, err
 }
 
+// BucketUsage is what a bucket holds and takes, in bytes.
+type BucketUsage struct {
+	BucketStats
+	Deduplicated int64 `json:"deduplicated"` // of its chunks, each once, with the metadata; other buckets may need them, too
+	Stored       int64 `json:"stored"`       // of these in packs, compressed
+}
+
+// CountBucket returns the numbers of a bucket. It reads the index.
+func CountBucket(r *repo.Repository, name string) (*BucketStats, error) { return bucketStats(r, name) }
+
+// UsageOf returns the numbers of a bucket with what it takes in packs. It reads the chunk
+// lists and trees of all its versions, and holds a bit for each chunk of the packs they are in.
+func UsageOf(ctx context.Context, r *repo.Repository, name string) (*BucketUsage, error) {
+	b, err := bucketStats(r, name)
+	if err != nil {
+		return nil, err
+	}
+	m := r.Usage()
+	err = bucketVersions(r, name, func(v *index.Version) error { return markVersion(ctx, r, m, v) })
+	if err != nil {
+		return nil, err
+	}
+	u := &BucketUsage{BucketStats: *b}
+	u.Deduplicated, u.Stored, err = m.Stored()
+	return u, err
+}
+
 // addPacks sums up the directories of all packs.
 func (st *Stats) addPacks(r *repo.Repository) error {
 	var nums []index.PackNum

@@ -57,7 +57,7 @@ var exits = []struct {
 	{exitKey, "wrong key: no key slot opens with this passphrase or identity", []error{repo.ErrWrongKey},
 		`"firn key list" shows the key slots`},
 	{exitRole, "the role of the key may not do this", []error{repo.ErrRole}, "use a key slot of role full"},
-	{exitExists, "there is one already; nothing was overwritten", []error{repo.ErrExists, errFileExists, object.ErrUserExists}, ""},
+	{exitExists, "there is one already; nothing was overwritten", []error{repo.ErrExists, errFileExists, errBucketExists, object.ErrUserExists}, ""},
 	{exitStorage, "the storage denies access, has no such bucket, or does not do what a repository needs",
 		[]error{remote.ErrDenied, remote.ErrNoBucket, remote.ErrUnfit, remote.ErrArchived}, ""},
 	{exitUnreachable, "the storage does not answer", []error{remote.ErrUnreachable}, ""},
@@ -71,7 +71,9 @@ var (
 	errPartial    = errors.New("done in part")
 	errHealed     = errors.New("damage was healed")
 	errFileExists = errors.New("file exists already")
-	errCommand    = errors.New("there is no snapshot, because the command failed")
+
+	errBucketExists = errors.New("already exists")
+	errCommand      = errors.New("there is no snapshot, because the command failed")
 	// errTold: the result on standard output tells it already. With --json nothing comes
 	// after the result then.
 	errTold = errors.New("told by the result")

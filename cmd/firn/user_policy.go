@@ -74,6 +74,18 @@ standard input. A document that could not be applied as it stands is refused.`,
 
 // readPolicy reads a policy and refuses one that could not be applied.
 func (a *app) readPolicy(name string) (string, error) {
+	text, err := a.readPolicyText(name)
+	if err != nil {
+		return "", err
+	}
+	if _, err := access.ParsePolicy([]byte(text), ""); err != nil {
+		return "", fmt.Errorf("policy %s: %w", name, err)
+	}
+	return text, nil
+}
+
+// readPolicyText reads a policy that is checked later.
+func (a *app) readPolicyText(name string) (string, error) {
 	var src io.Reader
 	if name == "-" {
 		in, err := a.takeStdin("the policy")
@@ -96,11 +108,7 @@ func (a *app) readPolicy(name string) (string, error) {
 	if len(data) > maxUserPolicy {
 		return "", fmt.Errorf("policy %s is longer than %d bytes", name, maxUserPolicy)
 	}
-	data = bytes.TrimSpace(data)
-	if _, err := access.ParsePolicy(data, ""); err != nil {
-		return "", fmt.Errorf("policy %s: %w", name, err)
-	}
-	return string(data), nil
+	return string(bytes.TrimSpace(data)), nil
 }
 
 func (a *app) userPolicyListCommand() *cobra.Command {
