@@ -12,6 +12,7 @@ import (
 
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo"
+	"github.com/firnstore/firn/repo/object"
 	"github.com/firnstore/firn/repo/tree"
 )
 
@@ -61,11 +62,16 @@ type Filter struct {
 	Tags []string // all of them
 	Path string   // one of the paths backed up
 
+	Bucket string // that they lie in
+
 	Until time.Time // begun at this time or before; zero: whenever
 }
 
 func (f *Filter) match(s *Snapshot) bool {
 	v := s.Version.Snapshot
+	if f.Bucket != "" && f.Bucket != s.Version.Bucket {
+		return false
+	}
 	if !f.Until.IsZero() && s.Time().After(f.Until) {
 		return false
 	}
@@ -102,13 +108,16 @@ func withPrefix(r *repo.Repository, prefix string, f Filter) (all []*Snapshot, e
 
 var idPrefix = regexp.MustCompile(`^[0-9a-f]{1,32}$`)
 
-// Find returns the snapshot that spec names: "latest" among those f chooses, or the
-// beginning of an ID. Errors: repo.ErrNotFound, repo.ErrAmbiguous.
+// Find returns the snapshot that spec names: "latest" among those f chooses, without those of
+// buckets unless f wants these, or the beginning of an ID. Errors: repo.ErrNotFound, repo.ErrAmbiguous.
 func Find(r *repo.Repository, spec string, f Filter) (*Snapshot, error) {
 	if spec == "latest" {
 		all, err := List(r, f)
 		if err != nil {
 			return nil, err
+		}
+		if f.Bucket != object.Frozen {
+			all = slices.DeleteFunc(all, func(s *Snapshot) bool { return s.Version.Bucket == object.Frozen })
 		}
 		if len(all) == 0 {
 			return nil, fmt.Errorf("snapshot latest: %w: there are no snapshots that fit", repo.ErrNotFound)

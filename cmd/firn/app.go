@@ -83,7 +83,7 @@ identity (firn help keys). Sizes are given in KiB, MiB, GiB and TiB: powers of 1
 		a.indexCommand(), a.keyCommand(), a.statsCommand(), a.serveCommand(), a.userCommand(), a.lifecycleCommand(),
 		a.versionCommand(), a.manCommand(),
 	)
-	root.AddCommand(a.diffCommand(), a.bucketCommand())
+	root.AddCommand(a.diffCommand(), a.bucketCommand(), a.snapshotCommand())
 	root.AddCommand(helpTopics()...)
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultCompletionCmd()

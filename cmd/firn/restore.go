@@ -110,6 +110,9 @@ func (a *app) restore(ctx context.Context, f *restoreFlags, spec string) error {
 		if s, err = p.find(r, f.filter()); err != nil {
 			return err
 		}
+		if err := refuseFrozen(s); err != nil {
+			return err
+		}
 		if f.inPlace {
 			if err := knowsPlace(ctx, r, s); err != nil {
 				return err

@@ -120,7 +120,7 @@ func (e *Engine) base(ctx context.Context, v *index.Version) (*tree.Node, error)
 	if _, err := tree.Parse(root.Tree); err != nil || root.Type != tree.Dir {
 		return nil, fmt.Errorf("snapshot %s: %w: its root is a %s", v.ID, repo.ErrDamaged, root.Type)
 	}
-	if v.Snapshot == nil || len(v.Snapshot.Paths) != 1 {
+	if v.System[frozenOf] != "" || v.Snapshot == nil || len(v.Snapshot.Paths) != 1 {
 		return root, nil
 	}
 	parts := strings.FieldsFunc(string(v.Snapshot.Paths[0]), func(c rune) bool { return c == '/' })
@@ -170,8 +170,12 @@ func descend(ctx context.Context, r *repo.Repository, n *tree.Node, parts []stri
 func (e *Engine) file(ctx context.Context, s *shown, at, key string) (*tree.Node, error) {
 	n := s.base
 	if n != nil && key != at {
+		parts := []string{string(FrozenName(key[len(at)+1:]))}
+		if !s.frozen() {
+			parts = strings.Split(key[len(at)+1:], "/")
+		}
 		var err error
-		if n, err = descend(ctx, e.r, n, strings.Split(key[len(at)+1:], "/")); err != nil {
+		if n, err = descend(ctx, e.r, n, parts); err != nil {
 			return nil, fmt.Errorf("%s in snapshot %s: %w", key, s.v.ID, err)
 		}
 	}
@@ -181,6 +185,9 @@ func (e *Engine) file(ctx context.Context, s *shown, at, key string) (*tree.Node
 	return n, nil
 }
 
+// frozen reports whether the snapshot is one of a bucket.
+func (s *shown) frozen() bool { return s.v != nil && s.v.System[frozenOf] != "" }
+
 // version makes a version of a file as a snapshot has it, or, without a node, a delete
 // marker that says that it is not there any more.
 func (s *shown) version(key string, n *tree.Node) *index.Version {
@@ -189,15 +196,21 @@ func (s *shown) version(key string, n *tree.Node) *index.Version {
 	if v.Snapshot == nil {
 		v.Snapshot = &index.Snapshot{Start: s.v.Time, End: s.v.Time}
 	}
-	if n != nil {
-		v.Kind, v.Time, v.Content = index.ContentPayload, n.ModTime, n.Content
+	if n == nil {
+		return v
+	}
+	v.Kind, v.Time, v.Content = index.ContentPayload, n.ModTime, n.Content
+	if s.frozen() {
+		if o, err := Thaw(n); err == nil { // else it is shown as a file
+			v.Class, v.User, v.System, v.Tags, v.Parts = o.Class, o.User, o.System, o.Tags, o.Parts
+		}
 	}
 	return v
 }
 
 // InSnapshot reports whether a version that Find or Page returned is that of a file in a
 // snapshot, and not an object. Such a version has the ID of the snapshot and the time of the
-// file, and no System.
+// file, and no System, but for an object of a frozen bucket, which has what it had.
 func InSnapshot(v *index.Version) bool { return v.Snapshot != nil && v.Kind != index.TreePayload }
 
 // Find is Version for all that a bucket shows: objects, and files of snapshots. Without a
@@ -257,7 +270,9 @@ func (e *Engine) findFile(ctx context.Context, bucket, key string, ref Ref) (v *
 		case n != nil:
 			v := s.version(key, n)
 			v.Content = bytes.Clone(v.Content)
-			v.User = attributes(n)
+			if v.System == nil {
+				v.User = attributes(n)
+			}
 			return v, newest, nil
 		}
 	}

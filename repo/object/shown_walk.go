@@ -24,6 +24,8 @@ type treeWalk struct {
 	key  string // of the snapshots
 	list []shown
 
+	frozen bool // the directories are of frozen buckets
+
 	// rolled reports whether all keys with a prefix, which ends with a slash, count as one,
 	// so that a directory with files is reported without a look into it.
 	rolled func(prefix string) bool
@@ -79,11 +81,12 @@ func (d *waitingDir) add(of []int, n *tree.Node) {
 // seek goes to the first key that is at least from.
 func (w *treeWalk) seek(from string) error {
 	w.stack, w.file = w.stack[:0], false
+	w.frozen = len(w.list) > 0 && w.list[0].frozen()
 	base := waitingDir{}
 	for i := range w.list {
 		n := w.list[i].base
 		switch {
-		case n == nil:
+		case n == nil, w.list[i].frozen() != w.frozen:
 		case n.Type == tree.File:
 			w.file = w.file || from <= w.key
 		case n.Type == tree.Dir:
@@ -111,6 +114,9 @@ func (w *treeWalk) enter(prefix string, states []dirState, from string) error {
 		return nil
 	}
 	name, rest, into := strings.Cut(from, "/")
+	if w.frozen { // all keys are names in one directory, in their order
+		name, rest, into = string(FrozenName(from)), "", false
+	}
 	start := name
 	if into {
 		start += "/"
@@ -124,6 +130,9 @@ func (w *treeWalk) enter(prefix string, states []dirState, from string) error {
 			return err
 		}
 		l.branches = append(l.branches, branch{of: s.of, c: c})
+		if w.frozen {
+			continue
+		}
 		err = w.prefixes(s.handle, name, into, func(n *tree.Node) {
 			if len(n.Name) == len(name) {
 				within.add(s.of, n)
@@ -222,7 +231,12 @@ func (w *treeWalk) next() (key string, dir, ok bool, err error) {
 			w.stack = w.stack[:len(w.stack)-1]
 			continue
 		}
-		key := l.prefix + string(name)
+		key := l.prefix
+		if w.frozen {
+			key += FrozenKey(name)
+		} else {
+			key += string(name)
+		}
 		if w.take(l, name) && w.keyLike(key) {
 			return key, false, true, nil
 		}

@@ -40,3 +40,7 @@ func WriteObject(ctx context.Context, e *object.Engine, v *index.Version, w io.W
 // clients are told.
 func ObjectSize(v *index.Version) int64  { return objectSize(v) }
 func ObjectETag(v *index.Version) string { return etagOf(v) }
+
+// NeedsBucketKey reports whether an object can be read only with a key of its bucket: it is
+// under SSE-KMS.
+func NeedsBucketKey(v *index.Version) bool { return isKMS(v.System[metaSSE]) }

@@ -3,6 +3,7 @@ package s3
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 
 	"github.com/firnstore/firn/index"
 	"github.com/firnstore/firn/repo/object"
@@ -13,6 +14,12 @@ import (
 // content, so equal contents have equal ones; nobody takes it for an MD5.
 func (s *settings) dress(v *index.Version) {
 	if v == nil || !object.InSnapshot(v) {
+		return
+	}
+	if v.System != nil { // of a frozen bucket, whose objects have what they had
+		v.System = maps.Clone(v.System)
+		v.System[metaOwner] = s.owner
+		delete(v.System, metaACL)
 		return
 	}
 	v.System = map[string]string{metaOwner: s.owner}

@@ -80,7 +80,8 @@ type side struct {
 	end    bool
 	isRef  bool
 	ref    chunk.ID
-	level  int // of the block of ref
+	whole  BlockRef // that ref is of; without Last, of the root
+	level  int      // of the block of ref
 	node   *Node
 	raw    []byte
 	rest   []byte // behind it
@@ -111,7 +112,7 @@ func (s *side) look() error {
 		if s.isRef {
 			var ref BlockRef
 			s.rest, err = DecodeRef(top.b, &ref)
-			s.ref, s.level = ref.ID, top.level-1
+			s.ref, s.level, s.whole = ref.ID, top.level-1, ref
 			return err
 		}
 		s.node = &Node{}
