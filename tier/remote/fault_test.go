@@ -131,6 +131,28 @@ func TestLostRaceIsNoLostAnswer(t *testing.T) {
 	}
 }
 
+// A name that is refused, and under which nothing is found, is tried again.
+func TestTakenAndGone(t *testing.T) {
+	for name, data := range map[string][]byte{"put": []byte("small"), "parts": large} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			refused := 0
+			s, _ := opened(t, newFake(t), &faults{before: func(_ int, req *http.Request) (*http.Response, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if req.Header.Get("If-None-Match") == "*" && refused < 2 {
+					refused++
+					return answering(req, http.StatusPreconditionFailed, "PreconditionFailed"), nil
+				}
+				return nil, nil
+			}})
+			if err := tier.Put(t.Context(), s, "packs/x", data); err != nil || refused != 2 {
+				t.Errorf("Put: %v after %d refusals", err, refused)
+			}
+		})
+	}
+}
+
 // A storage in trouble is asked again after pauses that grow, and work goes on when it
 // recovers.
 func TestStormPasses(t *testing.T) {

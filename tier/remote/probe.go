@@ -115,7 +115,8 @@ func (s *Store) AbortUploads(ctx context.Context, age time.Duration) (int, error
 	if err := s.usable(ctx, "list uploads of", ""); err != nil {
 		return 0, err
 	}
-	in := &s3.ListMultipartUploadsInput{Bucket: s.bucket(), Prefix: aws.String(s.base), ExpectedBucketOwner: s.owner()}
+	// Without the prefix: MinIO takes one only if it is a whole name.
+	in := &s3.ListMultipartUploadsInput{Bucket: s.bucket(), ExpectedBucketOwner: s.owner()}
 	aborted := 0
 	for {
 		var page *s3.ListMultipartUploadsOutput

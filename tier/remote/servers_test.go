@@ -98,6 +98,17 @@ func testParts(t *testing.T, s *remote.Store) {
 	if _, err := w.Write(data); err != nil {
 		t.Fatal(err)
 	}
+	dying, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if err := s.Leave(dying, "packs/dead", data[:9<<20]); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.AbortUploads(t.Context(), time.Hour); n != 0 || err != nil {
+		t.Errorf("AbortUploads removed %d young uploads, %v", n, err)
+	}
+	if n, err := s.AbortUploads(t.Context(), -time.Hour); n == 0 || err != nil {
+		t.Errorf("AbortUploads found %d of a process that died, %v", n, err)
+	}
 	if err := w.Abort(); err != nil {
 		t.Errorf("Abort: %v", err)
 	}

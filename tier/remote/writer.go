@@ -169,7 +169,28 @@ func (w *writer) publish() error {
 	if err := w.upload.wait(); err != nil {
 		return err
 	}
-	return w.settle(w.upload.complete(w.ctx, w.condition()))
+	return w.win(func() error { return w.upload.complete(w.ctx, w.condition()) })
+}
+
+// errVanished says that a name was taken and is free now.
+var errVanished = errors.New("another file had the name for a moment; try again")
+
+// maxVanished bounds how often a name may be taken and free in turn.
+const maxVanished = 8
+
+// win makes a file visible by a request. A name that was taken, and under which nothing is
+// found, is tried again: the other file was deleted just now, or it is just appearing, since
+// not every storage shows it as soon as it refuses a second.
+func (w *writer) win(request func() error) error {
+	for n := 1; ; n++ {
+		err := w.settle(request())
+		if !errors.Is(err, errVanished) || n == maxVanished {
+			return err
+		}
+		if err := w.s.clock.sleep(w.ctx, pause(n, w.s.clock.jitter())); err != nil {
+			return err
+		}
+	}
 }
 
 func (w *writer) condition() *string {
@@ -188,7 +209,7 @@ func (w *writer) put() error {
 		return context.Cause(w.ctx)
 	}
 	sum := checksum(w.buf)
-	return w.settle(w.s.try(w.ctx, func(ctx context.Context) error {
+	send := func(ctx context.Context) error {
 		_, err := w.s.client.PutObject(ctx, &s3.PutObjectInput{
 			Bucket: w.s.bucket(), Key: w.s.key(w.name), ExpectedBucketOwner: w.s.owner(),
 			Body: bytes.NewReader(w.buf), ContentLength: aws.Int64(int64(len(w.buf))), ContentType: aws.String("application/octet-stream"),
@@ -196,7 +217,8 @@ func (w *writer) put() error {
 			Metadata: map[string]string{nonceKey: w.nonce}, StorageClass: types.StorageClass(w.s.opt.Class(w.name)),
 		})
 		return err
-	}))
+	}
+	return w.win(func() error { return w.s.try(w.ctx, send) })
 }
 
 // settle judges the last error of making a file visible. When the name is taken, or the
@@ -210,7 +232,7 @@ func (w *writer) settle(err error) error {
 	head, herr := w.s.head(w.ctx, w.name)
 	switch {
 	case errors.Is(herr, tier.ErrNotExist) && taken:
-		return fmt.Errorf("another file had the name, and was removed just now; try again: %w", err)
+		return errVanished
 	case errors.Is(herr, tier.ErrNotExist):
 		return errors.New("the storage has dropped the upload; a rule of the bucket that ends uploads, or someone who does, leaves too little time")
 	case herr != nil:
