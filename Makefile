@@ -14,10 +14,11 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/firn ./cmd/firn
 
-# The race detector needs a C compiler; without one the tests run without it.
+# The race detector needs a C compiler; without one the tests run without it. The simulation
+# runs once more without it, as it leaves out there what would take minutes.
 test:
 	$(GO) vet ./...
-	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then set -x; $(GO) test -race ./...; else \
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then set -ex; $(GO) test -race ./...; $(GO) test ./cmd/firntorture/sim; else \
 		echo 'no C compiler: the tests run without the race detector'; set -x; $(GO) test ./...; fi
 
 # A backup of a real tree and back, in a temporary place. DEMO_TREE names another tree.

@@ -30,22 +30,17 @@ func (r *Repository) indexPath(slot int) string {
 
 // openIndex takes the first index file that no other process holds.
 func (r *Repository) openIndex(ctx context.Context) error {
+	if r.opt.NoIndex {
+		r.opt.NoIndex = false // once is enough
+		if err := r.rebuildIndex(ctx); err != nil {
+			return err
+		}
+	}
 	var err error
-	logAlone := r.opt.NoIndex
 	for slot := range indexSlots {
 		path := r.indexPath(slot)
 		opt := index.Options{Repository: r.id, BootID: r.opt.BootID, Partial: r.ring.metaID == nil}
 		r.index, err = index.Open(path, opt)
-		if err == nil && r.opt.NoIndex {
-			r.opt.NoIndex = false // once is enough
-			if err := r.index.Close(); err != nil {
-				return err
-			}
-			if err := r.removeIndexes(); err != nil {
-				return err
-			}
-			r.index, err = index.Open(path, opt)
-		}
 		switch {
 		case errors.Is(err, index.ErrBusy):
 			continue
@@ -59,7 +54,7 @@ func (r *Repository) openIndex(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.begin(ctx, logAlone); err != nil {
+		if err := r.begin(ctx, false); err != nil {
 			return errors.Join(err, r.index.Close())
 		}
 		return nil
@@ -176,8 +171,9 @@ func (r *Repository) checkHead(ctx context.Context) error {
 	}
 	found, err := r.commitHash(ctx, seq)
 	if errors.Is(err, tier.ErrNotExist) {
-		return fmt.Errorf("%s: %w: commit %d, which this machine has seen, is gone; if you brought back an older copy "+
-			"on purpose, delete %s and run again", r.store, ErrRolledBack, seq, r.opt.CacheDir)
+		return fmt.Errorf("%s: %w: commit %d, which this machine has seen, is gone: firn repair makes it "+
+			"anew if there is parity; if an older copy was brought back on purpose, delete %s and run again, which gives up what came after it",
+			r.store, ErrRolledBack, seq, r.opt.CacheDir)
 	}
 	if err != nil {
 		return err
@@ -338,8 +334,11 @@ func (r *Repository) refuseGap(ctx context.Context, last uint64) error {
 		return fmt.Errorf("list log: %w", err)
 	}
 	seq, ok := index.ParseCommitName(behind)
-	if !ok || seq <= last+1 {
-		return nil // nothing, or one that was created just now
+	if !ok {
+		return r.refuseLostTail(ctx, last)
+	}
+	if seq <= last+1 {
+		return nil // one that was created just now
 	}
 	// It may have been created, with the one before it, while we looked.
 	if _, err := r.store.Stat(ctx, index.CommitName(last+1)); err == nil {
@@ -347,6 +346,32 @@ func (r *Repository) refuseGap(ctx context.Context, last uint64) error {
 	}
 	return fmt.Errorf("%s: %w: the log has a gap: %s is missing, but %s is there; bring the file back from a copy of the repository, or run firn repair",
 		r.store, ErrDamaged, index.CommitName(last+1), behind)
+}
+
+// refuseLostTail looks, once, for parity of commits behind the last one: then these were
+// there, and repair makes them anew. A commit in their place would lose them for good.
+func (r *Repository) refuseLostTail(ctx context.Context, last uint64) error {
+	if percent, err := r.Parity(); err != nil || percent == 0 || r.gapless > 0 {
+		return err
+	}
+	var lost uint64
+	err := r.store.List(ctx, parityFolder+"log/", "", func(fi tier.Info) error {
+		if g, ok := parseLogGroup(fi); ok {
+			lost = max(lost, g.last)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list parity of the log: %w", err)
+	}
+	if lost <= last {
+		return nil
+	}
+	if _, err := r.store.Stat(ctx, index.CommitName(last+1)); err == nil {
+		return nil // created while we looked
+	}
+	return fmt.Errorf("%s: %w: the log ends with commit %d, but there is parity of commits up to %d: run firn repair, which makes them anew",
+		r.store, ErrDamaged, last, lost)
 }
 
 var errStop = errors.New("stop")

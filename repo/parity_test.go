@@ -397,3 +397,41 @@ func TestALongSessionProtectsTheLog(t *testing.T) {
 		t.Errorf("%d parity files of the log", n)
 	}
 }
+
+// A log that lost its newest commits is refused where their parity shows that they were
+// there: another commit in their place would lose them for good. Repair makes them anew.
+func TestLostTailIsNoticedByParity(t *testing.T) {
+	r, store, id, opt := newRepo(t)
+	if err := r.SetParity(t.Context(), 10); err != nil {
+		t.Fatal(err)
+	}
+	data := random(7, 400_000)
+	c := save(t, r, nil, data)[0]
+	if _, err := r.Scrub(t.Context(), ScrubOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	last, _, err := r.Index().Applied()
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := r.ParityStatus(t.Context())
+	if err != nil || status.LogCovered == 0 {
+		t.Fatalf("%+v, %v", status, err)
+	}
+	for seq := status.LogCovered; seq <= last; seq++ { // what is not covered was never promised
+		if err := store.Delete(t.Context(), index.CommitName(seq)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opt.CacheDir = t.TempDir()
+	_, err = Open(t.Context(), store, []age.Identity{id}, opt)
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "firn repair") {
+		t.Fatalf("opened without its newest commit: %v", err)
+	}
+	if err := Mend(t.Context(), store, false, func(Mended) {}); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, openRepo(t, store, id, opt), c); !bytes.Equal(got, data) {
+		t.Error("the content changed")
+	}
+}

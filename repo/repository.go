@@ -30,7 +30,7 @@ type Options struct {
 	Rand     io.Reader        // crypto/rand.Reader
 	Warn     func(string)     // what a person should know but nobody has to act on; nil: dropped
 	BootID   string           // index.BootID()
-	NoIndex  bool             // throw the index away and make it anew from the log alone
+	NoIndex  bool             // make the index anew from the log alone; the one before goes when that is done
 	Memory   int64            // bytes for decoded frames that are kept; 32 MiB
 
 	// Progress is called now and then while the index is made from the log.

@@ -113,7 +113,7 @@ func (r *Repository) verifyCheckpoints(ctx context.Context, problem func(file st
 			continue // a writer has put a newer one in its place
 		}
 		if err != nil {
-			problem(fi.Name, fmt.Errorf("%w: %w; the log has everything that it says: delete the file", ErrDamaged, err))
+			problem(fi.Name, fmt.Errorf("%w: %w; firn repair says if the log has all that it said; only then delete the file", ErrDamaged, err))
 		}
 	}
 	return nil

@@ -62,7 +62,7 @@ var exits = []struct {
 		[]error{remote.ErrDenied, remote.ErrNoBucket, remote.ErrUnfit, remote.ErrArchived}, ""},
 	{exitUnreachable, "the storage does not answer", []error{remote.ErrUnreachable}, ""},
 	{exitDamaged, "the repository is damaged, or its log was rolled back",
-		[]error{repo.ErrDamaged, repo.ErrRolledBack, index.ErrForged, index.ErrChain, index.ErrCorrupt, pack.ErrCorrupt}, `"firn check" says what is lost`},
+		[]error{repo.ErrDamaged, repo.ErrRolledBack, index.ErrForged, index.ErrChain, index.ErrCorrupt, pack.ErrCorrupt}, `"firn check" says what is lost, and "firn repair" mends what can be mended`},
 	{exitFailed, "failed for another reason, which is named", nil, ""},
 }
 

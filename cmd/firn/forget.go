@@ -100,6 +100,9 @@ func (f *forgetFlags) options(args []string) (opt snapshot.ForgetOptions, err er
 			return opt, usageError("--keep-within: %w", err)
 		}
 	}
+	if slices.Contains(f.tags, "") || slices.Contains(f.ids, "") {
+		return opt, usageError("--keep-tag and --keep-id: an empty one would mean all or none")
+	}
 	for _, t := range f.tags {
 		p.Tags = append(p.Tags, strings.Split(t, ","))
 	}

@@ -29,8 +29,9 @@ func (a *app) indexRebuildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rebuild",
 		Short: "Make the local index anew from the log",
-		Long: `Throw the local index away and make it anew from the log of the repository. Nothing in
-the repository changes. firn does this by itself when it finds the index damaged.`,
+		Long: `Make the local index anew from the log of the repository. Nothing in the repository
+changes. The index of before goes only when the new one is whole, and has every commit
+that the old one knew. firn does this by itself when it finds the index damaged.`,
 		Example: `  firn index rebuild -r /backup/firn
   firn index rebuild -r /backup/firn --json`,
 		Args: args(0, 0),

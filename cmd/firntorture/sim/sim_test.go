@@ -19,12 +19,12 @@ func mustRun(t *testing.T, seed uint64, opt Options) *Result {
 
 // A few histories of all sorts.
 func TestSeeds(t *testing.T) {
-	n := uint64(4)
-	if testing.Short() {
-		n = 1
+	n, opt := uint64(4), Options{CrashEvery: 5, Singles: 10}
+	if testing.Short() || underRace {
+		n, opt = 1, Options{CrashEvery: 20, Singles: 2}
 	}
 	for seed := uint64(1); seed <= n; seed++ {
-		res := mustRun(t, seed, Options{CrashEvery: 5, Singles: 10})
+		res := mustRun(t, seed, opt)
 		if res.Steps < 50 || res.CrashStates == 0 {
 			t.Errorf("seed %d tests nothing: %+v", seed, res)
 		}
@@ -34,6 +34,9 @@ func TestSeeds(t *testing.T) {
 // The same seed gives the same history. A machine that takes the processor away for long
 // can change the order of two goroutines, so a seed has a few tries.
 func TestSameSeedSameHistory(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector changes the order of goroutines")
+	}
 	opt := Options{CrashEvery: -1, Singles: -1}
 	for seed := uint64(1); seed <= 3; seed++ {
 		seen := map[uint64]int{}

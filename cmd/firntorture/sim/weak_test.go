@@ -7,6 +7,9 @@ import (
 
 // Each rule that is broken on purpose is noticed by one of a few seeds.
 func TestWeaknessesAreFound(t *testing.T) {
+	if underRace {
+		t.Skip("it takes minutes under the race detector, and is the same without")
+	}
 	if testing.Short() {
 		t.Skip("takes a while")
 	}
