@@ -16,7 +16,7 @@ func parseRange(header string, size int64) (off, n int64, ok bool, err error) {
 	if !strings.EqualFold(strings.TrimSpace(unit), "bytes") || !dash || !digits(first) || !digits(last) || first+last == "" {
 		return 0, size, false, nil
 	}
-	unsatisfiable := errorf("InvalidRange", "").with("RangeRequested", header).with("ActualObjectSize", itoa(size))
+	unsatisfiable := errorf("InvalidRange", "").with("RangeRequested", header).with("ActualObjectSize", itoa(size)).header("Content-Range", "bytes */"+itoa(size))
 	if first == "" {
 		n = min(saturated(last), size)
 		if n == 0 {
