@@ -364,13 +364,13 @@ func TestWholePaths(t *testing.T) {
 		{[]string{"/"}, tree, []string{"/"}},
 		{[]string{"/home/u"}, tree, []string{"/home/u"}},
 		{[]string{"/home/gone"}, tree, nil},
-		{[]string{"/work/src"}, tree, []string{"/src"}},         // given as src
-		{[]string{"/work/src", "/x/y"}, tree, []string{"/src"}}, // the other could not be read
-		{[]string{"/work"}, tree, []string{"/"}},                // given as .
-		{[]string{"/work"}, nil, nil},                           // gone, perhaps
-		{[]string{"/single"}, tree, nil},                        // a file
-		{[]string{"/work/single"}, tree, nil},                   // a file
-		{[]string{"/home/home"}, tree, []string{"/home/home"}},  // absolute
+		{[]string{"/given/src"}, tree, []string{"/src"}},         // given as src
+		{[]string{"/given/src", "/x/y"}, tree, []string{"/src"}}, // the other could not be read
+		{[]string{"/given"}, tree, []string{"/"}},                // given as .
+		{[]string{"/given"}, nil, nil},                           // gone, perhaps
+		{[]string{"/single"}, tree, nil},                         // a file
+		{[]string{"/given/single"}, tree, nil},                   // a file
+		{[]string{"/home/home"}, tree, []string{"/home/home"}},   // absolute
 		{[]string{"/home", "/src"}, tree, []string{"/home", "/src"}},
 	}
 	for _, c := range tests {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -21,30 +19,12 @@ import (
 // called photos with a past: on the morning of 2020-05-01 it had a.txt, b/one and b/two, at noon
 // a.txt changed, b/one was deleted, c and keys came that cannot be paths.
 func TestBucketScripts(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the scripts are for sh")
-	}
-	files, err := filepath.Glob("testdata/buckets/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("scripts: %v, %v", files, err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			t.Parallel()
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			env := newScriptEnv(t)
-			for _, s := range parseScript(t, "$ firn init -r repo --recipient-file pub --quiet\n") {
-				env.run(t, file, s)
-			}
-			putPhotos(t, filepath.Join(env.dir, "repo"))
-			for _, s := range parseScript(t, string(text)) {
-				env.run(t, file, s)
-			}
-		})
-	}
+	runScripts(t, "testdata/buckets/*.txt", func(t *testing.T, file string, env *scriptEnv) {
+		for _, s := range parseScript(t, "$ firn init -r repo --recipient-file pub --quiet\n") {
+			env.run(t, file, s)
+		}
+		putPhotos(t, filepath.Join(env.dir, "repo"))
+	})
 }
 
 func putPhotos(t *testing.T, dir string) {

@@ -40,10 +40,16 @@ func TestMain(m *testing.M) {
 // Beside that, for every command: standard output is JSON and nothing else when --json
 // is given (invariant 1), and no output holds a secret (invariant 2).
 func TestScripts(t *testing.T) {
+	runScripts(t, "testdata/*.txt", func(*testing.T, string, *scriptEnv) {})
+}
+
+// runScripts runs scripts, each in an environment of its own that prepare got first.
+func runScripts(t *testing.T, pattern string, prepare func(t *testing.T, file string, env *scriptEnv)) {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("the scripts are for sh")
 	}
-	files, err := filepath.Glob("testdata/*.txt")
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("scripts: %v, %v", files, err)
 	}
@@ -55,6 +61,7 @@ func TestScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			env := newScriptEnv(t)
+			prepare(t, file, env)
 			for _, s := range parseScript(t, string(text)) {
 				env.run(t, file, s)
 			}
@@ -116,7 +123,7 @@ func newScriptEnv(t *testing.T) *scriptEnv {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []string{"bin", "work", "home"} {
+	for _, d := range []string{"bin", "here", "home"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +131,7 @@ func newScriptEnv(t *testing.T) *scriptEnv {
 	if err := os.Symlink(self, filepath.Join(dir, "bin", "firn")); err != nil {
 		t.Fatal(err)
 	}
-	e := &scriptEnv{dir: filepath.Join(dir, "work"), env: []string{
+	e := &scriptEnv{dir: filepath.Join(dir, "here"), env: []string{
 		"PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"),
 		"HOME=" + filepath.Join(dir, "home"), "TMPDIR=" + dir, "TZ=UTC",
 		"GORACE=atexit_sleep_ms=10", // the race detector lets every process linger for a second

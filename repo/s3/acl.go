@@ -124,22 +124,26 @@ func (q *request) putBucketACL() error {
 	if err != nil {
 		return err
 	}
-	return q.configure(http.StatusOK, func(b *object.Bucket) error {
-		set, err := q.h.parseSettings(b)
-		if err != nil {
-			return err
-		}
-		stored, err := requested(set)
-		if err != nil {
-			return err
-		}
-		if stored == "" {
-			delete(b.Config, confACL)
-		} else {
-			b.Config[confACL] = stored
-		}
-		return nil
-	})
+	return q.configure(http.StatusOK, func(b *object.Bucket) error { return q.keepACL(b, requested, b.Config, confACL) })
+}
+
+// keepACL keeps under a name the ACL that was requested in a bucket as it is now; the private
+// one is not kept.
+func (q *request) keepACL(b *object.Bucket, requested func(*settings) (string, error), in map[string]string, name string) error {
+	set, err := q.h.parseSettings(b)
+	if err != nil {
+		return err
+	}
+	stored, err := requested(set)
+	if err != nil {
+		return err
+	}
+	if stored == "" {
+		delete(in, name)
+	} else {
+		in[name] = stored
+	}
+	return nil
 }
 
 func (q *request) putObjectACL() error {
@@ -152,29 +156,12 @@ func (q *request) putObjectACL() error {
 	}
 	// The version that was authorised is the one that is changed, even if it is not the
 	// newest any more.
-	ref := object.Ref{ID: q.v.ID}
-	if q.v.Null {
-		ref = object.Ref{Null: true}
-	}
-	_, err = q.h.e.Edit(q.ctx(), &object.EditRequest{Bucket: q.bucket, Key: q.key, Ref: ref, Tell: q.tell(aclEvents),
+	_, err = q.h.e.Edit(q.ctx(), &object.EditRequest{Bucket: q.bucket, Key: q.key, Ref: refOf(q.v), Tell: q.tell(aclEvents),
 		Change: func(b *object.Bucket, v *index.Version) error {
 			if v.ID != q.v.ID {
 				return errorf("OperationAborted", "") // the null version was replaced meanwhile
 			}
-			set, err := q.h.parseSettings(b)
-			if err != nil {
-				return err
-			}
-			stored, err := requested(set)
-			if err != nil {
-				return err
-			}
-			if stored == "" {
-				delete(v.System, metaACL)
-			} else {
-				v.System[metaACL] = stored
-			}
-			return nil
+			return q.keepACL(b, requested, v.System, metaACL)
 		}})
 	if err != nil {
 		return err

@@ -153,14 +153,7 @@ func (h *Handler) deliverBatch(ctx context.Context, batch *logBatch) error {
 }
 
 // putOp is the operation as which logs are delivered.
-var putOp = func() *operation {
-	for i := range objectOps {
-		if objectOps[i].name == "PutObject" {
-			return &objectOps[i]
-		}
-	}
-	panic("s3: no PutObject")
-}()
+var putOp = objectOp("PutObject")
 
 // headers say the grants as a PUT of an object does.
 func (t *targetGrants) headers() http.Header {

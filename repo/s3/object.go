@@ -48,6 +48,17 @@ var objectOps = []operation{
 		action: "s3:PutObject", permission: access.Write, run: refusing("NotImplemented", "Header", "renameObject")},
 }
 
+// objectOp returns the row of an operation, for requests that come another way than by its
+// route.
+func objectOp(name string) *operation {
+	for i := range objectOps {
+		if objectOps[i].name == name {
+			return &objectOps[i]
+		}
+	}
+	panic("s3: no operation " + name)
+}
+
 // refusing answers every request of an operation with an error that has one more element.
 func refusing(code, name, value string) func(*request) error {
 	return func(*request) error { return errorf(code, "").with(name, value) }

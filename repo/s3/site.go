@@ -22,15 +22,7 @@ func (h *Handler) Website(domains []string) http.Handler {
 }
 
 // siteOps are the operations as which requests to websites are authorized and counted.
-var siteOps = func() map[string]*operation {
-	list := map[string]*operation{}
-	for i := range objectOps {
-		if op := &objectOps[i]; op.name == "GetObject" || op.name == "HeadObject" {
-			list[op.method] = op
-		}
-	}
-	return list
-}()
+var siteOps = map[string]*operation{http.MethodGet: objectOp("GetObject"), http.MethodHead: objectOp("HeadObject")}
 
 // serveSite answers a request to a website. Signatures and parameters mean nothing here.
 func (q *request) serveSite(domains []string) error {
