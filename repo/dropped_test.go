@@ -3,11 +3,14 @@ package repo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/firnstore/firn/index"
+	"github.com/firnstore/firn/tier"
 )
 
 // nothing is what a prune finds needed when every version was removed.
@@ -50,6 +53,26 @@ func TestReadOfWhatWasDropped(t *testing.T) {
 		if got := readAll(t, reader, second); !bytes.Equal(got, small) {
 			t.Errorf("%s: %d small bytes that differ", name, len(got))
 		}
+	}
+
+	// What was dropped is checked like all else: damage is an error, never other bytes.
+	damaged := tier.NewMemory()
+	err = store.List(t.Context(), "", "", func(fi tier.Info) error {
+		b, err := tier.Read(t.Context(), store, fi.Name, 1<<30)
+		if err == nil {
+			if strings.HasPrefix(fi.Name, "packs/") {
+				b[len(b)/2] ^= 1
+			}
+			err = tier.Put(t.Context(), damaged, fi.Name, b)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.CacheDir = t.TempDir()
+	if _, err := openRepo(t, damaged, id, opt).OpenContent(t.Context(), first).WriteTo(io.Discard); !errors.Is(err, ErrDamaged) {
+		t.Errorf("read of damaged packs that were dropped: %v", err)
 	}
 
 	if _, err := r.Prune(t.Context(), nothing(0)); err != nil {
